@@ -1,1 +1,5 @@
-//! Stub.
+//! The ArqonBus server: rooms and channels over WebSocket.
+
+pub mod clock;
+pub mod config;
+pub mod storage;

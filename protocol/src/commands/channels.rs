@@ -1,0 +1,163 @@
+//! Commands about one channel: create, delete, join, leave.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::limits::REPLAY_MAX;
+use crate::names::PatternPart;
+use crate::{Channel, Epoch, Pattern, Position, Room, SEQ_MAX, Topic};
+
+/// `create_channel`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CreateChannelArgs {
+    /// The room.
+    pub room: Room,
+    /// The channel.
+    pub channel: Channel,
+    /// What it is for; for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub description: Option<String>,
+}
+
+/// The answer to `create_channel`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CreateChannelResult {
+    /// False where it existed.
+    pub created: bool,
+    /// Its last position.
+    pub head: Position,
+}
+
+/// `delete_channel`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeleteChannelArgs {
+    /// The room.
+    pub room: Room,
+    /// The channel.
+    pub channel: Channel,
+}
+
+/// The answer to `delete_channel`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeleteChannelResult {
+    /// Members that were told.
+    pub members: u64,
+}
+
+/// `join_channel`: a topic, or a pattern.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct JoinArgs {
+    /// The room; may end in `*`.
+    pub room: PatternPart,
+    /// The channel; may end in `*`.
+    pub channel: PatternPart,
+    /// Begin after this position; for one topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Position>,
+    /// Begin with the last so many messages of each topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = REPLAY_MAX))]
+    pub replay: Option<u32>,
+    /// Resume a pattern: what is known of its topics. Those not listed begin with their first held message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positions: Option<Vec<TopicPosition>>,
+    /// Whether to be told who joins and leaves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub presence: bool,
+}
+
+impl JoinArgs {
+    /// Joins `pattern` from now on.
+    #[must_use]
+    pub fn new(pattern: Pattern) -> Self {
+        Self { room: pattern.room, channel: pattern.channel, since: None, replay: None, positions: None, presence: false }
+    }
+
+    /// What is joined.
+    #[must_use]
+    pub fn pattern(&self) -> Pattern {
+        Pattern { room: self.room, channel: self.channel }
+    }
+}
+
+/// A position with its topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TopicPosition {
+    /// The room.
+    pub room: Room,
+    /// The channel.
+    pub channel: Channel,
+    /// The life of the log.
+    pub epoch: Epoch,
+    /// The last message that the client holds.
+    #[schemars(range(max = SEQ_MAX))]
+    pub seq: u64,
+}
+
+impl TopicPosition {
+    /// The topic.
+    #[must_use]
+    pub fn topic(&self) -> Topic {
+        Topic { room: self.room, channel: self.channel }
+    }
+
+    /// The position within it.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position { epoch: self.epoch, seq: self.seq }
+    }
+}
+
+/// The answer to `join_channel`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct JoinResult {
+    /// Where delivery begins, for each topic.
+    pub topics: Vec<TopicStart>,
+    /// False where a pattern matches more topics than are listed.
+    pub complete: bool,
+}
+
+/// Where delivery of one topic begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TopicStart {
+    /// The room.
+    pub room: Room,
+    /// The channel.
+    pub channel: Channel,
+    /// The last position of the log at the moment of the join.
+    pub head: Position,
+    /// The first message delivered is the one after this.
+    pub start: Position,
+    /// Members now, this one included.
+    pub members: u64,
+}
+
+impl TopicStart {
+    /// The topic.
+    #[must_use]
+    pub fn topic(&self) -> Topic {
+        Topic { room: self.room, channel: self.channel }
+    }
+}
+
+/// `leave_channel`: what was joined, topic or pattern.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LeaveArgs {
+    /// The room, as it was joined.
+    pub room: PatternPart,
+    /// The channel, as it was joined.
+    pub channel: PatternPart,
+}
+
+impl LeaveArgs {
+    /// What is left.
+    #[must_use]
+    pub fn pattern(&self) -> Pattern {
+        Pattern { room: self.room, channel: self.channel }
+    }
+}
+
+/// The answer to `leave_channel`: nothing of it is delivered after this.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LeaveResult {}

@@ -1,0 +1,275 @@
+//! Server → client: `message`, `response`, `event`, `error`.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use super::client::{echo, headers, parsed_id};
+use super::fields::{Fields, flag, invalid, one_line, optional, parsed, text};
+use super::write::ObjectWriter;
+use super::{Malformed, Target};
+use crate::json::RawJson;
+use crate::{ClientId, CorrelationId, Epoch, ErrorCode, EventBody, MessageId, Position, Refusal, SEQ_MAX, Timestamp, Topic, UserId};
+
+/// What a server sends.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "messages are the common case, and a box would cost each of them an allocation")]
+pub enum ServerEnvelope<'a> {
+    /// A delivered message.
+    Message(Delivery<'a>),
+    /// The answer to one request.
+    Response(Response<'a>),
+    /// Something that happened.
+    Event(Event<'a>),
+    /// A refusal of input that cannot be tied to a request.
+    Error(ErrorEnvelope),
+}
+
+/// The facts about a delivered message that are not its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeliveryHead {
+    /// The idempotency key.
+    pub id: MessageId,
+    /// Where it went.
+    pub target: Target,
+    /// Whose connection it came from.
+    pub sender: ClientId,
+    /// Whom that connection acts for.
+    pub user: Option<UserId>,
+    /// When the server took it.
+    pub timestamp: Timestamp,
+    /// Its place, where the target keeps an order.
+    pub position: Option<Position>,
+    /// Where an answer goes, where one is expected.
+    pub reply_to: Option<ClientId>,
+    /// The message that this one answers.
+    pub correlation_id: Option<CorrelationId>,
+    /// Whether the sender's own connection was left out.
+    pub exclude_sender: bool,
+}
+
+/// A message on its way out (FR-021): the same bytes for every subscriber.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Delivery<'a> {
+    /// All but the content.
+    pub head: DeliveryHead,
+    /// As the sender wrote them.
+    pub headers: Option<RawJson<'a>>,
+    /// As the sender wrote it.
+    pub payload: RawJson<'a>,
+}
+
+/// The answer to one request (FR-025).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Response<'a> {
+    /// The request's id.
+    pub request_id: MessageId,
+    /// The command's result, or why not.
+    pub outcome: Result<RawJson<'a>, Refusal>,
+}
+
+/// Something that happened (FR-026).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event<'a> {
+    /// Its name; see [`EventBody`] for the known ones.
+    pub name: Cow<'a, str>,
+    /// The topic it is about.
+    pub topic: Option<Topic>,
+    /// When.
+    pub timestamp: Timestamp,
+    /// What belongs to it.
+    pub data: RawJson<'a>,
+}
+
+/// A refusal that belongs to no request (FR-027).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ErrorEnvelope {
+    /// What was wrong.
+    pub error: Refusal,
+    /// When.
+    pub timestamp: Timestamp,
+}
+
+impl<'a> ServerEnvelope<'a> {
+    /// Reads one envelope.
+    ///
+    /// # Errors
+    /// [`Malformed`]: the peer is not a version 1 server.
+    pub fn decode(text: &'a str) -> Result<Self, Box<Malformed>> {
+        let fields = Fields::scan(text)?;
+        fields.server_envelope().map_err(|refusal| Box::new(Malformed { id: None, refusal }))
+    }
+}
+
+impl<'a> Fields<'a> {
+    fn server_envelope(&self) -> Result<ServerEnvelope<'a>, Refusal> {
+        let kind = text(Self::need(self.kind, "type", "/type")?, "/type")?;
+        match kind.as_ref() {
+            "message" => self.delivery().map(ServerEnvelope::Message),
+            "response" => self.response().map(ServerEnvelope::Response),
+            "event" => self.event().map(ServerEnvelope::Event),
+            "error" => Ok(ServerEnvelope::Error(ErrorEnvelope { error: self.refusal()?, timestamp: self.timestamp()? })),
+            _ => Err(Refusal::new(ErrorCode::UnknownType, format!("no such type: {}", echo(&kind))).at("/type")),
+        }
+    }
+
+    fn delivery(&self) -> Result<Delivery<'a>, Refusal> {
+        let head = DeliveryHead {
+            id: parsed_id(self)?,
+            target: self.target()?,
+            sender: parsed(Self::need(self.sender, "sender", "/sender")?, "/sender")?,
+            user: optional(self.user, "/user")?,
+            timestamp: self.timestamp()?,
+            position: self.position()?,
+            reply_to: optional(self.reply_to, "/reply_to")?,
+            correlation_id: optional(self.correlation_id, "/correlation_id")?,
+            exclude_sender: flag(self.exclude_sender, "/exclude_sender")?,
+        };
+        let payload = one_line(Self::need(self.payload, "payload", "/payload")?, "/payload")?;
+        Ok(Delivery { head, headers: self.headers.map(headers).transpose()?, payload })
+    }
+
+    fn timestamp(&self) -> Result<Timestamp, Refusal> {
+        parsed(Self::need(self.timestamp, "timestamp", "/timestamp")?, "/timestamp")
+    }
+
+    fn position(&self) -> Result<Option<Position>, Refusal> {
+        match (optional::<Epoch>(self.epoch, "/epoch")?, self.seq) {
+            (None, None) => Ok(None),
+            (Some(epoch), Some(seq)) => {
+                let seq = seq.as_str().parse().ok().filter(|seq| *seq <= SEQ_MAX);
+                Ok(Some(Position { epoch, seq: seq.ok_or_else(|| invalid("a seq is an integer up to 2^53 - 1", "/seq"))? }))
+            }
+            (Some(_), None) => Err(invalid("an epoch needs its seq", "/seq")),
+            (None, Some(_)) => Err(invalid("a seq needs its epoch", "/epoch")),
+        }
+    }
+
+    fn response(&self) -> Result<Response<'a>, Refusal> {
+        let request_id = parsed(Self::need(self.request_id, "request_id", "/request_id")?, "/request_id")?;
+        let status = text(Self::need(self.status, "status", "/status")?, "/status")?;
+        let outcome = match status.as_ref() {
+            "ok" => Ok(self.result.unwrap_or(RawJson::EMPTY_OBJECT)),
+            "error" => Err(self.refusal()?),
+            _ => return Err(invalid("a status is ok or error", "/status")),
+        };
+        Ok(Response { request_id, outcome })
+    }
+
+    fn event(&self) -> Result<Event<'a>, Refusal> {
+        let topic = match (self.room, self.channel) {
+            (None, None) => None,
+            _ => match self.target()? {
+                Target::Topic(topic) => Some(topic),
+                Target::Room(_) | Target::Client(_) | Target::User(_) | Target::Everyone => {
+                    return Err(invalid("an event is about a topic or about none", "/room"));
+                }
+            },
+        };
+        let name = text(Self::need(self.event, "event", "/event")?, "/event")?;
+        let data = self.data.unwrap_or(RawJson::EMPTY_OBJECT);
+        Ok(Event { name, topic, timestamp: self.timestamp()?, data })
+    }
+
+    fn refusal(&self) -> Result<Refusal, Refusal> {
+        let raw = Self::need(self.error, "error", "/error")?;
+        raw.parse::<crate::refusal::LenientRefusal>().map(Into::into).map_err(|(at, why)| invalid(why, "").at(format!("/error{at}")))
+    }
+}
+
+impl Delivery<'_> {
+    /// Appends it to `out` as one line of JSON, and gives the offset in `out` where [`Position::encode_into`] may put its
+    /// position, in case it has none yet.
+    pub fn encode_into(&self, out: &mut Vec<u8>) -> usize {
+        let head = &self.head;
+        let mut object = ObjectWriter::open(out, "message");
+        object.text("id", head.id.as_bytes());
+        object.target(&head.target);
+        object.text("sender", head.sender.as_bytes());
+        object.optional("user", head.user.as_ref().map(UserId::as_bytes));
+        object.text("timestamp", head.timestamp.as_bytes());
+        let hole = object.position(head.position.as_ref());
+        object.optional("reply_to", head.reply_to.as_ref().map(ClientId::as_bytes));
+        object.optional("correlation_id", head.correlation_id.as_ref().map(MessageId::as_bytes));
+        if head.exclude_sender {
+            object.raw("exclude_sender", b"true");
+        }
+        if let Some(headers) = self.headers {
+            object.raw("headers", headers.as_str().as_bytes());
+        }
+        object.raw("payload", self.payload.as_str().as_bytes());
+        object.close();
+        hole
+    }
+}
+
+impl Position {
+    /// Appends the members of a position, as they stand in a delivered message, to `out`.
+    pub fn encode_into(&self, out: &mut Vec<u8>) {
+        ObjectWriter::within(out).position(Some(self));
+    }
+}
+
+impl Event<'_> {
+    /// Reads the data of a known event; `None` for one that this version does not know.
+    ///
+    /// # Errors
+    /// A refusal where the data does not fit the event.
+    pub fn body(&self) -> Result<Option<EventBody>, Refusal> {
+        EventBody::parse(&self.name, self.data).transpose().map_err(|(at, why)| invalid(why, "").at(format!("/data{at}")))
+    }
+}
+
+/// Writes the answer of a request that was carried out.
+#[must_use]
+pub fn encode_ok(request_id: &MessageId, result: &impl Serialize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(192);
+    let mut object = ObjectWriter::open(&mut out, "response");
+    object.text("request_id", request_id.as_bytes());
+    object.text("status", b"ok");
+    object.raw("result", &json(result));
+    object.close();
+    out
+}
+
+/// Writes the answer of a request that was refused.
+#[must_use]
+pub fn encode_refused(request_id: &MessageId, refusal: &Refusal) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    let mut object = ObjectWriter::open(&mut out, "response");
+    object.text("request_id", request_id.as_bytes());
+    object.text("status", b"error");
+    object.raw("error", &json(refusal));
+    object.close();
+    out
+}
+
+/// Writes an event.
+#[must_use]
+pub fn encode_event(body: &EventBody, topic: Option<&Topic>, timestamp: &Timestamp) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    let mut object = ObjectWriter::open(&mut out, "event");
+    object.text("event", body.name().as_bytes());
+    if let Some(topic) = topic {
+        object.target(&Target::Topic(*topic));
+    }
+    object.text("timestamp", timestamp.as_bytes());
+    object.raw("data", &body.data_json());
+    object.close();
+    out
+}
+
+/// Writes a refusal of input that cannot be tied to a request.
+#[must_use]
+pub fn encode_error(refusal: &Refusal, timestamp: &Timestamp) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    let mut object = ObjectWriter::open(&mut out, "error");
+    object.raw("error", &json(refusal));
+    object.text("timestamp", timestamp.as_bytes());
+    object.close();
+    out
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("wire types serialize")
+}

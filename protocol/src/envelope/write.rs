@@ -1,0 +1,89 @@
+//! Writes one envelope by splicing: every value is either ASCII that needs no escape, or raw JSON.
+
+use super::Target;
+use crate::Position;
+
+/// An object being written, `type` first.
+pub(super) struct ObjectWriter<'o> {
+    out: &'o mut Vec<u8>,
+}
+
+impl<'o> ObjectWriter<'o> {
+    pub(super) fn open(out: &'o mut Vec<u8>, kind: &str) -> Self {
+        out.extend_from_slice(b"{\"type\":\"");
+        out.extend_from_slice(kind.as_bytes());
+        out.push(b'"');
+        Self { out }
+    }
+
+    /// Goes on with an object that was begun elsewhere.
+    pub(super) fn within(out: &'o mut Vec<u8>) -> Self {
+        Self { out }
+    }
+
+    /// `epoch` and `seq`; gives the offset where they stand.
+    pub(super) fn position(&mut self, position: Option<&Position>) -> usize {
+        let offset = self.out.len();
+        if let Some(position) = position {
+            self.text("epoch", position.epoch.as_bytes());
+            self.number("seq", position.seq);
+        }
+        offset
+    }
+
+    fn key(&mut self, key: &str) {
+        self.out.extend_from_slice(b",\"");
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    /// A text of a closed alphabet: ids, names, timestamps.
+    pub(super) fn text(&mut self, key: &str, text: &[u8]) {
+        self.key(key);
+        self.out.push(b'"');
+        self.out.extend_from_slice(text);
+        self.out.push(b'"');
+    }
+
+    pub(super) fn optional(&mut self, key: &str, text: Option<&[u8]>) {
+        if let Some(text) = text {
+            self.text(key, text);
+        }
+    }
+
+    pub(super) fn raw(&mut self, key: &str, json: &[u8]) {
+        self.key(key);
+        self.out.extend_from_slice(json);
+    }
+
+    pub(super) fn number(&mut self, key: &str, mut number: u64) {
+        let mut digits = [0_u8; 20];
+        let mut first = digits.len();
+        loop {
+            first -= 1;
+            digits[first] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        self.raw(key, &digits[first..]);
+    }
+
+    /// `room`, `channel`, `to`.
+    pub(super) fn target(&mut self, target: &Target) {
+        match target {
+            Target::Topic(topic) => {
+                self.text("room", topic.room.as_bytes());
+                self.text("channel", topic.channel.as_bytes());
+            }
+            Target::Room(room) => self.text("room", room.as_bytes()),
+            Target::Client(client) => self.text("to", client.as_bytes()),
+            Target::User(_) | Target::Everyone => self.text("to", target.to_string().as_bytes()),
+        }
+    }
+
+    pub(super) fn close(self) {
+        self.out.push(b'}');
+    }
+}

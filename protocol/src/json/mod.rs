@@ -1,0 +1,96 @@
+//! JSON as raw text: checked once, relayed as it came.
+
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::fmt;
+
+pub use scan::{Fault, FaultKind, check, members};
+
+/// One JSON value as text, already checked. Relayed byte for byte.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RawJson<'a>(&'a str);
+
+impl<'a> RawJson<'a> {
+    /// The value `null`.
+    pub const NULL: RawJson<'static> = RawJson("null");
+    /// The value `{}`.
+    pub const EMPTY_OBJECT: RawJson<'static> = RawJson("{}");
+
+    /// Checks that `text` is one JSON value that every language can read (FR-010), within `depth_max` levels.
+    ///
+    /// # Errors
+    /// A [`Fault`] that says what and where.
+    pub fn new(text: &'a str, depth_max: usize) -> Result<Self, Fault> {
+        check(text, depth_max)?;
+        Ok(Self(text.trim_matches([' ', '\t', '\n', '\r'])))
+    }
+
+    /// Takes the word of a JSON encoder that `text` is one value.
+    #[must_use]
+    pub fn from_encoder(text: &'a str) -> Self {
+        Self(text)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &'a str {
+        self.0
+    }
+
+    /// Whether it is `null`.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.0 == "null"
+    }
+
+    /// The text of a JSON string, where it is one; borrowed where nothing is escaped.
+    #[must_use]
+    pub fn string(&self) -> Option<Cow<'a, str>> {
+        let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
+        if inner.contains('\\') { serde_json::from_str(self.0).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
+    }
+
+    /// Reads it into a typed value.
+    ///
+    /// # Errors
+    /// The pointer of the first place that does not fit, and why.
+    pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, (String, String)> {
+        let mut deserializer = serde_json::Deserializer::from_str(self.0);
+        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| (pointer(error.path()), plain(&error.into_inner())))
+    }
+}
+
+impl fmt::Debug for RawJson<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// Renders a path of serde as an RFC 6901 pointer.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => push_key(&mut pointer, key),
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+/// Appends `/key` with the escapes of RFC 6901 §3.
+fn push_key(pointer: &mut String, key: &str) {
+    pointer.push('/');
+    pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+}
+
+/// serde_json's message without its "at line 1 column 5": the pointer says where.
+fn plain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rfind(" at line ").map_or(text.clone(), |end| text[..end].to_owned())
+}

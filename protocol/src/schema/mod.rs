@@ -1,0 +1,1 @@
+//! The schema of the wire, emitted from the types.

@@ -1,0 +1,180 @@
+//! Where topics' logs are kept. One trait, one conformance suite, every store passes it.
+//!
+//! A store gives each entry its position. It may answer at once, or later under the [`Ticket`] of the question: a lane waits for its
+//! own answers, and only for those.
+
+mod entry;
+
+use arqonbus_protocol::{Direction, Durability, Epoch, Position, StorageStatus, Timestamp, Topic};
+use bytes::Bytes;
+
+pub use entry::Entry;
+
+use crate::clock::Moment;
+
+/// Names one question to a store; the answer comes back under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket(pub u64);
+
+/// An answer, or the word that it comes later.
+#[derive(Debug)]
+pub enum Progress<T> {
+    /// Answered.
+    Done(Result<T, StoreError>),
+    /// Comes as a completion under the question's ticket.
+    Later,
+}
+
+/// Why a store could not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Certainly not done; may work later.
+    #[error("the store is out of reach: {0}")]
+    Unavailable(String),
+    /// Certainly not done: the bound on memory is reached and nothing may be given up.
+    #[error("the store is full")]
+    Full,
+}
+
+/// What a topic's log holds and promises; from the first rule that matches the topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Messages held; 0 for none.
+    pub messages_max: u64,
+    /// Milliseconds held.
+    pub age_ms_max: u64,
+    /// Bytes held.
+    pub bytes_max: u64,
+    /// Milliseconds for which an id is remembered.
+    pub dedup_ms: u64,
+    /// Ids remembered at most.
+    pub dedup_entries_max: usize,
+}
+
+/// What makes a publish the same as another: hashes of (principal, id) and of the content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// Of principal and id.
+    pub key: u128,
+    /// Of headers and payload.
+    pub content: u64,
+}
+
+/// What became of an append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// Stored, here; `body` is the envelope with its position in it.
+    Stored {
+        /// Its place.
+        position: Position,
+        /// The delivered envelope, as text.
+        body: Bytes,
+    },
+    /// Stored before, there.
+    Duplicate {
+        /// The first one's place.
+        position: Position,
+    },
+    /// The id was used for another content.
+    Conflict,
+}
+
+/// The two ends of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogState {
+    /// The last position; seq 0 where nothing was appended in this epoch.
+    pub head: Position,
+    /// The first seq still held; `None` where nothing is.
+    pub first_seq: Option<u64>,
+    /// Entries held.
+    pub messages: u64,
+    /// Bytes held.
+    pub bytes: u64,
+}
+
+/// Which entries to read. Bounds are seqs of `epoch`, or times.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadRange {
+    /// Only entries after this.
+    pub since: Option<Bound>,
+    /// Only entries up to and including this.
+    pub until: Option<Bound>,
+    /// Entries at most.
+    pub limit: usize,
+    /// Bytes at most; one entry is given even where it is larger.
+    pub bytes_max: usize,
+    /// Oldest first, or newest first.
+    pub direction: Direction,
+}
+
+/// An end of a range, within the log's present epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// By place.
+    Seq(u64),
+    /// By the server's wall clock.
+    Time(Timestamp),
+}
+
+/// Entries of one read, in the asked direction, and the log's state at the same instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The log's ends.
+    pub state: LogState,
+    /// Seq and body of each entry.
+    pub entries: Vec<(u64, Bytes)>,
+    /// Whether the range holds more after these.
+    pub more: bool,
+}
+
+/// Keeps the logs of topics.
+///
+/// Every question comes with the present moment, so that a store has no clock of its own.
+pub trait Store {
+    /// Its kind, as `status` names it.
+    fn kind(&self) -> &'static str;
+
+    /// What an ack for a topic with these settings survives.
+    fn durability(&self, settings: &LogSettings) -> Durability;
+
+    /// Opens the topic's log, begun anew where there is none, and keeps to `settings` from now on.
+    fn open(&mut self, topic: &Topic, settings: &LogSettings, now: Moment, ticket: Ticket) -> Progress<LogState>;
+
+    /// Appends to an open log, unless `fingerprint` says that it was appended before.
+    fn append(&mut self, topic: &Topic, entry: Entry, fingerprint: Option<Fingerprint>, now: Moment, ticket: Ticket) -> Progress<Appended>;
+
+    /// Reads from an open log.
+    fn read(&mut self, topic: &Topic, range: &ReadRange, now: Moment, ticket: Ticket) -> Progress<Page>;
+
+    /// Deletes an open log with all it holds; its epoch ends.
+    fn delete(&mut self, topic: &Topic, ticket: Ticket) -> Progress<()>;
+
+    /// Forgets what is too old. True for a topic whose log may be closed without a loss: nothing held, no id remembered.
+    fn is_forgettable(&mut self, topic: &Topic, now: Moment) -> bool;
+
+    /// Gives up expired entries of some logs; called about once a second, does a bounded amount of work.
+    fn sweep(&mut self, now: Moment);
+
+    /// How it is, and what it holds.
+    fn status(&self) -> StorageStatus;
+}
+
+/// Makes epochs that no other log of this process, nor of another with other `salt`, has had.
+#[derive(Debug)]
+pub struct Epochs {
+    next: u64,
+}
+
+impl Epochs {
+    /// Starts at 63 random bits, so that two lives of a process do not meet.
+    #[must_use]
+    pub fn new(salt: u64) -> Self {
+        Self { next: salt >> 1 }
+    }
+
+    /// An epoch that was not given before.
+    pub fn begin(&mut self) -> Epoch {
+        self.next += 1;
+        Epoch::from_number(self.next)
+    }
+}
