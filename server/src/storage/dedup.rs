@@ -121,7 +121,7 @@ impl<T: Clone> DedupWindow<T> {
 
     /// Entries in memory, also those that are expired and not given up yet.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn entries(&self) -> usize {
         self.slots.len()
     }
 
@@ -204,11 +204,11 @@ mod tests {
         }
         let known: Vec<_> = (0..5).map(|key| window.check(print(key, 0), Moment(5)) != Verdict::Fresh).collect();
         assert_eq!(known, [false, false, true, true, true]);
-        assert_eq!((window.len(), window.evicted()), (3, 2));
+        assert_eq!((window.entries(), window.evicted()), (3, 2));
         window.remember(print(9, 0), 9, Moment(150));
         assert_eq!(window.evicted(), 2, "an expired one is no early loss");
         window.set_bounds(100, 0, Moment(151));
-        assert_eq!((window.len(), window.evicted()), (0, 3));
+        assert_eq!((window.entries(), window.evicted()), (0, 3));
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(window.check(print(199, 0), Moment(10)), Verdict::Fresh);
         window.remember(print(199, 0), 2, Moment(10));
         window.expire(Moment(10), usize::MAX);
-        assert_eq!((window.check(print(199, 0), Moment(11)), window.len()), (Verdict::Duplicate(2), 1));
+        assert_eq!((window.check(print(199, 0), Moment(11)), window.entries()), (Verdict::Duplicate(2), 1));
     }
 
     #[test]

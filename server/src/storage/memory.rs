@@ -235,3 +235,6 @@ impl Store for MemoryStore {
         StorageStatus { kind: self.kind().into(), state: StorageState::Healthy, messages: self.account.messages, bytes: self.account.bytes }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,8 @@ mod log;
 mod memory;
 mod resume;
 mod ring;
+#[cfg(any(test, feature = "store-suite"))]
+pub mod suite;
 
 use arqonbus_protocol::{Direction, Durability, Epoch, Position, StorageStatus, Timestamp, Topic};
 use bytes::Bytes;
