@@ -96,10 +96,18 @@ fn refuse_server_owned(schema: &mut Value) {
     }
 }
 
+/// Says that a member is there and not null.
+pub(super) fn given(name: &str) -> Value {
+    json!({ "required": [name], "properties": { name: { "not": { "type": "null" } } } })
+}
+
+/// Says that a member is missing, or null.
+pub(super) fn missing(name: &str) -> Value {
+    json!({ "not": given(name) })
+}
+
 /// A message goes to a topic, a room, or a private target: exactly one of the three.
 fn one_target(schema: &mut Value) {
-    let given = |name: &str| json!({ "required": [name], "properties": { name: { "not": { "type": "null" } } } });
-    let missing = |name: &str| json!({ "not": given(name) });
     schema["oneOf"] = json!([
         { "description": "To a topic.", "allOf": [given("room"), given("channel"), missing("to")] },
         { "description": "To a room: the members of any of its channels.", "allOf": [given("room"), missing("channel"), missing("to")] },
@@ -179,7 +187,6 @@ fn server_message() -> Value {
         ],
     );
     one_target(&mut schema);
-    let given = |name: &str| json!({ "required": [name], "properties": { name: { "not": { "type": "null" } } } });
     schema["allOf"] = json!([
         { "description": "Epoch and seq stand together or not at all.", "if": given("epoch"), "then": given("seq"), "else": { "not": given("seq") } },
     ]);

@@ -79,6 +79,11 @@ fn tighten(defs: &mut Map<String, Value>) {
         *def.pointer_mut(pointer).expect("the type has this member") = value;
     };
     place(defs, "HistoryResult", "/properties/messages/items", reference_to("ServerMessage"));
+    let whom = defs.get_mut("DisconnectArgs").expect("the type is part of the schema");
+    whom["oneOf"] = json!([
+        { "allOf": [envelopes::given("client"), envelopes::missing("user")] },
+        { "allOf": [envelopes::given("user"), envelopes::missing("client")] },
+    ]);
     // A newer server may know more codes; a client goes by `retry` then.
     let code = json!({
         "description": "What went wrong. A client treats a code that it does not know by its `retry`.",
