@@ -57,8 +57,9 @@ impl<T: Clone> DedupWindow<T> {
         Self { ms, entries_max, slots: VecDeque::new(), first_number: 0, index: HashTable::new(), evicted: 0 }
     }
 
-    /// Changes the bounds; what no longer fits is given up.
+    /// Changes the bounds; what no longer fits is given up, and what has expired does not come back.
     pub fn set_bounds(&mut self, ms: u64, entries_max: usize, now: Moment) {
+        self.expire(now, usize::MAX);
         self.ms = ms;
         self.entries_max = if ms == 0 { 0 } else { entries_max.min(ENTRIES_LIMIT) };
         while self.slots.len() > self.entries_max {
