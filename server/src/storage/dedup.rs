@@ -26,7 +26,7 @@ pub enum Verdict<T> {
 
 /// The outcomes of publishes by fingerprint, each remembered for a window of time, and of a bounded number.
 ///
-/// Keys are taken for evenly spread: hash ids with a key that clients do not know. An entry takes about 60 bytes with a `T` of 8.
+/// Keys are taken for evenly spread, see [`Fingerprint`]. An entry takes about 60 bytes with a `T` of 8.
 /// 0 milliseconds or 0 entries switch it off.
 #[derive(Debug)]
 pub struct DedupWindow<T> {

@@ -39,10 +39,13 @@ impl MemoryStore {
     }
 
     fn put(&mut self, number: u64, bytes: usize) -> Position {
-        match self.append_to(&topic(number), &entry(bytes), None, Moment(0)).unwrap() {
-            Appended::Stored { position, .. } => position,
-            other => panic!("{other:?}"),
-        }
+        self.put_as(number, bytes, None)
+    }
+
+    fn put_as(&mut self, number: u64, bytes: usize, fingerprint: Option<Fingerprint>) -> Position {
+        let answer = self.append_to(&topic(number), &entry(bytes), fingerprint, Moment(0));
+        let Ok(Appended::Stored { position, .. }) = answer else { panic!("not stored: {answer:?}") };
+        position
     }
 
     fn fill(&mut self, number: u64, count: usize, bytes: usize) {
@@ -66,10 +69,7 @@ fn it_passes_the_suite() {
 fn an_epoch_ends_when_its_seqs_do_and_its_ids_stay_known() {
     let mut store = store(&Arc::new(Budget::new(CAP)), 7).opened(1);
     store.seq_max = 3;
-    let first = match store.append_to(&topic(0), &entry(1), Some(fingerprint(1)), Moment(0)).unwrap() {
-        Appended::Stored { position, .. } => position,
-        other => panic!("{other:?}"),
-    };
+    let first = store.put_as(0, 1, Some(fingerprint(1)));
     let seqs: Vec<u64> = (0..3).map(|_| store.put(0, 1).seq).collect();
     assert_eq!(seqs, [2, 3, 1]);
     let page = store.read_from(&topic(0), &ALL, Moment(0)).unwrap();
@@ -134,6 +134,29 @@ fn the_budget_comes_back_to_nothing() {
     drop(second);
     assert_eq!(budget.bytes(), 0);
     assert!(!first.account.is_over_share(50_000), "no log is counted that holds nothing");
+}
+
+#[test]
+fn shards_on_threads_of_their_own_stay_under_one_cap() {
+    let budget = Arc::new(Budget::new(100_000));
+    std::thread::scope(|scope| {
+        for salt in 0..4 {
+            let mut store = store(&budget, salt).opened(3);
+            let budget = &budget;
+            scope.spawn(move || {
+                for number in 0..3_000 {
+                    store.put(number % 3, (number % 11) as usize * 100);
+                    assert!(budget.bytes() <= budget.bytes_max());
+                }
+            });
+        }
+    });
+    assert_eq!(budget.bytes(), 0, "every shard gave back all of it");
+}
+
+#[test]
+fn an_idle_topic_is_small() {
+    assert!(size_of::<Log>() <= 320, "{} bytes", size_of::<Log>());
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! Random operations on the memory store and on a model of it that is a plain list.
 
-use arqonbus_protocol::Epoch;
+use arqonbus_protocol::{Direction, Epoch, Position};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::super::*;
-use crate::storage::{Bound, ring};
-use arqonbus_protocol::{Direction, Position};
+use crate::storage::Bound;
 
 const TOPICS: u8 = 3;
 
@@ -48,7 +47,7 @@ impl ModelLog {
         let LogSettings { messages_max, age_ms_max, bytes_max, dedup_ms, dedup_entries_max } = self.settings;
         let mut bytes = 0;
         let fits = |entry: &&ModelEntry| {
-            bytes += ring::cost(&entry.body);
+            bytes += cost(&entry.body);
             now.since(entry.at) < age_ms_max && bytes <= bytes_max
         };
         let held = self.entries.iter().rev().take(messages_max as usize).take_while(fits).count();
@@ -201,7 +200,7 @@ fn in_epoch(position: Position, log: &ModelLog) -> u64 {
 }
 
 fn check_state(state: &LogState, log: &ModelLog) {
-    let bytes: u64 = log.entries.iter().map(|entry| ring::cost(&entry.body)).sum();
+    let bytes: u64 = log.entries.iter().map(|entry| cost(&entry.body)).sum();
     let expected = (log.head, log.entries.first().map(|entry| entry.seq), log.entries.len() as u64, bytes);
     assert_eq!((in_epoch(state.head, log), state.first_seq, state.messages, state.bytes), expected);
 }
