@@ -14,6 +14,7 @@ mod shared;
 mod slots;
 pub mod storage;
 pub mod telemetry;
-mod transport;
+#[doc(hidden)]
+pub mod transport;
 
 pub use bus::{Bus, RunError, StartError, run};
