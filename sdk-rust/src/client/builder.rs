@@ -22,7 +22,10 @@ const CONTROL_LINE: usize = 256;
 const REFUSALS: usize = 64;
 
 /// Finds a token, each time that one is needed.
-pub(crate) type TokenProvider = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<String, String>> + Send>> + Send + Sync>;
+pub(crate) type TokenProvider = Arc<dyn Fn() -> TokenWait + Send + Sync>;
+
+/// The search for one token.
+pub(crate) type TokenWait = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
 /// Makes a [`Client`]; see [`Client::builder`].
 #[must_use = "a builder does nothing until it is awaited"]

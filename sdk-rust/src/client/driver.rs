@@ -13,7 +13,7 @@ use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
 use super::Error;
-use super::builder::TokenProvider;
+use super::builder::{TokenProvider, TokenWait};
 use super::clock::Clock;
 use super::queue::{Item, Queue};
 use super::socket::{self, Closing, Opening, Socket};
@@ -76,7 +76,7 @@ pub(crate) struct Driver {
     control: mpsc::Receiver<Control>,
     attention: mpsc::Receiver<()>,
     opening: Option<Opening>,
-    token: Option<Pin<Box<dyn Future<Output = Result<String, String>> + Send>>>,
+    token: Option<TokenWait>,
     socket: Option<Socket>,
     closing: Option<Closing>,
     outgoing: VecDeque<Frame>,

@@ -64,7 +64,13 @@ fn open_error(error: &WsError) -> OpenError {
         WsError::Url(UrlError::UnableToConnect(_)) | WsError::Io(_) | WsError::ConnectionClosed | WsError::Protocol(_) | WsError::Tls(_) => {
             OpenError { why: error.to_string(), permanent: false, retry_after_ms: None }
         }
-        _ => OpenError { why: error.to_string(), permanent: true, retry_after_ms: None },
+        WsError::AlreadyClosed
+        | WsError::Capacity(_)
+        | WsError::WriteBufferFull(_)
+        | WsError::Utf8(_)
+        | WsError::AttackAttempt
+        | WsError::Url(_)
+        | WsError::HttpFormat(_) => OpenError { why: error.to_string(), permanent: true, retry_after_ms: None },
     }
 }
 

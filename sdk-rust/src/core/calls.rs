@@ -106,11 +106,21 @@ impl Calls {
     }
 
     pub(crate) fn reply(&mut self, id: &MessageId) -> Option<CallId> {
-        self.replies.remove(id).map(|(call, _)| call)
+        let reply = self.replies.remove(id).map(|(call, _)| call);
+        self.rest();
+        reply
+    }
+
+    /// With nobody waiting, nothing is due.
+    fn rest(&mut self) {
+        if self.is_empty() {
+            self.deadline = None;
+        }
     }
 
     pub(crate) fn forget_reply(&mut self, call: CallId) {
         self.replies.retain(|_, (waiting, _)| *waiting != call);
+        self.rest();
     }
 
     pub(crate) fn deadline(&self) -> Option<u64> {
@@ -146,6 +156,7 @@ impl Calls {
     fn take(&mut self, number: u64) -> Option<Pending> {
         let pending = self.commands.remove(&number)?;
         self.by_id.remove(&pending.id);
+        self.rest();
         Some(pending)
     }
 }

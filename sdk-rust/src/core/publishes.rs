@@ -280,6 +280,9 @@ impl Publishes {
             self.first += 1;
         }
         self.unsent = self.unsent.max(self.first);
+        if self.live == 0 {
+            self.deadline = None;
+        }
     }
 }
 
