@@ -4,6 +4,7 @@ mod config;
 mod exit;
 mod logging;
 mod output;
+mod schema;
 mod serve;
 mod signals;
 
@@ -35,6 +36,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Show, check or describe the configuration.
     Config(config::ConfigArgs),
+    /// Print the schema of the wire.
+    Schema(schema::SchemaArgs),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  arqonbus completions bash > ~/.local/share/bash-completion/completions/arqonbus")]
     Completions {
@@ -64,6 +67,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Config(args) => config::run(&args),
+        Command::Schema(args) => schema::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "arqonbus", &mut script);
