@@ -2,6 +2,8 @@
 
 pub mod admin;
 mod bus;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
 mod commands;
 pub mod config;
