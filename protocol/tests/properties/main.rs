@@ -3,7 +3,9 @@
 mod generate;
 mod place;
 
-use arqonbus_protocol::{ClientEnvelope, ErrorCode, Malformed, ServerEnvelope, json};
+use std::sync::LazyLock;
+
+use arqonbus_protocol::{ClientEnvelope, ErrorCode, Malformed, ServerEnvelope, json, schema};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -15,6 +17,22 @@ fn holds_for_any_text(text: &str) -> Result<(), TestCaseError> {
     for malformed in [client.err(), server.err()].into_iter().flatten() {
         prop_assert!(malformed.refusal.message.len() < 300, "an echo is short: {malformed}");
         prop_assert!(points_into(text, &malformed), "{:?} in {text:?}: {malformed}", malformed.refusal.at);
+    }
+    Ok(())
+}
+
+/// A program that checks its envelopes against the schema never refuses what the other side would have taken.
+fn the_schema_agrees(text: &str) -> Result<(), TestCaseError> {
+    static SCHEMA: LazyLock<jsonschema::Validator> =
+        LazyLock::new(|| jsonschema::draft202012::new(&schema::json_schema()).expect("the schema compiles"));
+    let server = match ServerEnvelope::decode(text) {
+        // The data of an event is read apart, and a client does not insist on the topic of a known one.
+        Ok(ServerEnvelope::Event(_)) | Err(_) => false,
+        Ok(ServerEnvelope::Message(_) | ServerEnvelope::Response(_) | ServerEnvelope::Error(_)) => true,
+    };
+    if server || ClientEnvelope::decode(text).is_ok() {
+        let value: Value = serde_json::from_str(text).expect("never more permissive than serde_json");
+        prop_assert!(SCHEMA.is_valid(&value), "the schema is stricter: {text}");
     }
     Ok(())
 }
@@ -56,6 +74,11 @@ proptest! {
     #[test]
     fn any_change_of_a_frame_is_decoded_or_refused(text in generate::changed_frame()) {
         holds_for_any_text(&text)?;
+    }
+
+    #[test]
+    fn the_schema_takes_what_the_codec_takes(text in prop_oneof![generate::odd_envelope(), generate::changed_frame()]) {
+        the_schema_agrees(&text)?;
     }
 
     #[test]
