@@ -1,6 +1,6 @@
 //! A tiny bus in memory, without I/O: enough of a server for a client to be tried against.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use arqonbus_client::protocol::*;
 
@@ -13,7 +13,6 @@ pub struct Stored {
     pub seq: u64,
     pub id: MessageId,
     pub sender: ClientId,
-    pub exclude_sender: bool,
     pub payload: String,
     text: String,
 }
@@ -43,8 +42,10 @@ pub struct Model {
     next: u64,
     /// Set to make every publish be refused so.
     pub refuse_publishes: Option<Refusal>,
-    /// Frames that hold one envelope each, although more were allowed.
+    /// Frames that clients sent.
     pub frames_in: u64,
+    /// Every message that its sender was not to see, also of logs that are gone.
+    pub excluded: HashSet<(Topic, Epoch, u64)>,
 }
 
 impl Model {
@@ -170,8 +171,11 @@ impl Model {
         log.head += 1;
         let position = Position { epoch: log.epoch, seq: log.head };
         let text = delivery(publish, id, sender, Some(position));
-        let (exclude_sender, payload) = (publish.exclude_sender, publish.payload.as_str().to_owned());
-        log.entries.push_back(Stored { seq: position.seq, id, sender, exclude_sender, payload, text: text.clone() });
+        let payload = publish.payload.as_str().to_owned();
+        log.entries.push_back(Stored { seq: position.seq, id, sender, payload, text: text.clone() });
+        if publish.exclude_sender {
+            self.excluded.insert((topic, position.epoch, position.seq));
+        }
         let result = PublishResult { position: Some(position), durability: Durability::Memory, duplicate: false };
         self.seen.insert((sender, id), result);
         for connection in self.connections.values_mut() {
