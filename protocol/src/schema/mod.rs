@@ -43,7 +43,7 @@ pub fn json_schema() -> Value {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": SCHEMA_ID,
         "title": format!("ArqonBus envelopes, version {PROTOCOL_VERSION}"),
-        "description": "One envelope, in either direction. A member that is null counts as missing, except payload. Members that are not listed are ignored. \
+        "description": "One envelope, in either direction. A member of an envelope that is null counts as missing, except payload. Members that are not listed are ignored. \
                         What a schema cannot say (duplicate keys, depth, sizes in bytes) stands in specs/001-protocol.",
         "oneOf": [{ "$ref": "#/$defs/ClientEnvelope" }, { "$ref": "#/$defs/ServerEnvelope" }],
         "$defs": defs,
@@ -87,7 +87,7 @@ fn tighten(defs: &mut Map<String, Value>) {
     // A newer server may know more codes; a client goes by `retry` then.
     let code = json!({
         "description": "What went wrong. A client treats a code that it does not know by its `retry`.",
-        "anyOf": [reference_to("ErrorCode"), { "type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$" }],
+        "anyOf": [reference_to("ErrorCode"), { "type": "string" }],
     });
     place(defs, "Error", "/properties/code", code);
 }

@@ -22,6 +22,7 @@ use crate::routing::{Asked, LaneOp, Op};
 use crate::session::permission::{self, Scope};
 use crate::session::{self, Context, Session, Step};
 
+pub(crate) use join::limit_reached;
 pub(crate) use list_channels::merge as merge_channels;
 pub(crate) use list_rooms::merge as merge_rooms;
 pub(crate) use status::merge as merge_status;
@@ -63,7 +64,7 @@ fn admit(session: &mut Session, command: &Command, cx: &Context<'_>) -> Result<(
 
 fn run(session: &mut Session, asked: Asked, command: Command, cx: &mut Context<'_>) -> Result<(), Refusal> {
     match command {
-        Command::Connect(args) => return connect::ask(session, &asked, *args, cx),
+        Command::Connect(args) => return connect::ask(session, &asked, args, cx),
         Command::Ping(_) => cx.ok(&asked, &PingResult { timestamp: cx.timestamp }),
         Command::Help(args) => return help::ask(&asked, &args, cx),
         Command::Refresh(_) => return Err(Refusal::new(ErrorCode::Unsupported, "this server asks for no credentials")),
@@ -104,11 +105,10 @@ fn refuse_reserved(room: &Room, channel: &Channel) -> Result<(), Refusal> {
 
 /// The topics that a command is about.
 fn scope_of(command: &Command) -> Scope {
-    match command {
-        Command::JoinChannel(args) => Scope::Topics(args.pattern()),
-        Command::LeaveChannel(args) => Scope::Topics(args.pattern()),
-        other => topic_of(other).map_or(Scope::Bus, |topic| Scope::Topics(Pattern::from(topic))),
+    if let Command::JoinChannel(args) = command {
+        return Scope::Topics(args.pattern());
     }
+    topic_of(command).map_or(Scope::Bus, |topic| Scope::Topics(Pattern::from(topic)))
 }
 
 /// The one topic that a command is about.
@@ -146,4 +146,3 @@ fn cut<T, N>(items: &mut Vec<T>, limit: Option<u32>, name: impl Fn(&T) -> N) -> 
     items.truncate(len);
     items.last().map(name)
 }
-

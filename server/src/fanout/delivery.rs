@@ -75,8 +75,8 @@ pub(crate) enum Part {
     Channels(Vec<ChannelSummary>),
     /// Counts here.
     Status(StatusPart),
-    /// This shard refuses.
-    Refused(Box<Refusal>),
+    /// A lane that matches a pattern cannot be joined.
+    LaneRefused(Box<Refusal>),
 }
 
 /// A shard's counts.

@@ -11,9 +11,9 @@ use crate::storage::Verdict;
 
 impl Home {
     /// Sends to a target without a log; this is the home of the target.
-    pub(super) fn send(&mut self, publish: PublishOp) {
+    pub(super) fn send(&mut self, publish: &PublishOp) {
         let body = publish.entry.text.clone();
-        let recipients = match self.recipients(&publish) {
+        let recipients = match self.recipients(publish) {
             Ok(recipients) => recipients,
             Err(refusal) => return self.refuse(&publish.asked, None, &refusal),
         };
@@ -23,8 +23,7 @@ impl Home {
             Some(Verdict::Conflict) => return self.refuse(&publish.asked, None, &id_conflict()),
         };
         if !duplicate {
-            self.counts.messages_in += 1;
-            self.counts.bytes_in += body.len() as u64;
+            self.counts.add(publish);
             if let Some(fingerprint) = publish.fingerprint {
                 self.sent.remember(fingerprint, (), self.now);
             }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::lane::{Member, Pending};
 use super::op::{Asked, JoinOp, LaneOp};
 use super::{ConnId, Home, Lane};
-use crate::fanout::{Delivery, Opening, OpeningAsked, Then};
+use crate::fanout::{Delivery, Opening, OpeningAsked, Part, Then};
 use crate::session::Identity;
 use crate::slots::Key;
 use crate::storage::{Bound, LogState, Page, ReadRange, Resume, StoreError, replay_start, resume};
@@ -35,7 +35,7 @@ impl Home {
         let topic = lane.topic;
         let state = match page {
             Ok(page) => page.state,
-            Err(error) => return self.refuse_store(&join.asked, Some(topic), &error),
+            Err(error) => return self.refuse_join(join, topic, &error),
         };
         let (start, gap) = beginning(join, &state);
         let members = self.enter_member(key, &join.asked, join.presence, join.pattern.is_none());
@@ -43,6 +43,13 @@ impl Home {
         let asked = join.pattern.map_or(OpeningAsked::Join(join.asked.request_id), |part| OpeningAsked::Pattern(part.gather));
         let start = TopicStart { room: topic.room, channel: topic.channel, head: state.head, start, members };
         self.open(key, &join.asked, Opening { start, gap, then: then(start.start, state.head), asked });
+    }
+
+    fn refuse_join(&mut self, join: &JoinOp, topic: Topic, error: &StoreError) {
+        match join.pattern {
+            None => self.refuse_store(&join.asked, Some(topic), error),
+            Some(part) => self.egress.part(join.asked.conn, part.gather, Part::LaneRefused(Box::new(error.refusal()))),
+        }
     }
 
     /// Lets a member of a pattern into a lane that was just born: nothing was missed.
@@ -61,7 +68,9 @@ impl Home {
 
     /// The next page for a member that is catching up.
     pub(super) fn catch_up(&mut self, key: Key, conn: ConnId, from: Position) {
-        let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.members.contains_key(&conn)) else { return };
+        let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.members.contains_key(&conn)) else {
+            return self.nothing_more(key, conn);
+        };
         lane.flush(&mut self.egress);
         let (topic, range) = (lane.topic, page_range(from.seq, PAGE_MESSAGES));
         let ticket = self.ticket();
@@ -70,8 +79,10 @@ impl Home {
     }
 
     pub(super) fn caught_up(&mut self, key: Key, conn: ConnId, from: Position, page: Result<Page, StoreError>) {
-        let Some(lane) = self.lanes.get(key) else { return };
-        let Some(member) = lane.members.get(&conn) else { return };
+        let Some(lane) = self.lanes.get(key).filter(|lane| lane.members.contains_key(&conn)) else {
+            return self.nothing_more(key, conn);
+        };
+        let member = &lane.members[&conn];
         let (id, topic, who) = (lane.id, lane.topic, member.who.clone());
         let delivery = match page {
             // The store is out of reach: the member asks again from where it is.
@@ -91,10 +102,15 @@ impl Home {
         self.egress.push(conn.shard, delivery);
     }
 
+    /// A page is owed even to a member that is none any more: its connection asks for no other page meanwhile.
+    pub(super) fn nothing_more(&mut self, key: Key, conn: ConnId) {
+        let lane = super::LaneId { shard: self.shard, key };
+        self.egress.push(conn.shard, Delivery::Page { lane, conn: conn.key, gap: None, bodies: Vec::new(), then: Then::Live });
+    }
+
     /// Adds a way into a lane for a connection; gives how many members there are.
     fn enter_member(&mut self, key: Key, asked: &Asked, presence: bool, exact: bool) -> u64 {
-        let member =
-            Member { who: asked.who.clone(), joined_unix_ms: self.timestamp.unix_ms(), presence, exact, patterns: u16::from(!exact) };
+        let member = Member { who: asked.who.clone(), joined_unix_ms: self.timestamp.unix_ms(), presence, exact, patterns: u16::from(!exact) };
         let Some(lane) = self.lanes.get_mut(key) else { return 0 };
         let is_new = lane.enter(asked.conn, member);
         let (topic, members) = (lane.topic, lane.members.len() as u64);
