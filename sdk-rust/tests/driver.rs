@@ -1,9 +1,10 @@
 //! The tokio driver against the model server on a real socket.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 #[path = "support/socket.rs"]
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, unreachable_pub, reason = "shared by several test binaries")]
 mod socket;
-#[allow(dead_code, unreachable_pub, clippy::wildcard_enum_match_arm)]
+#[allow(dead_code, unreachable_pub, clippy::wildcard_enum_match_arm, reason = "shared by several test binaries")]
 mod support;
 
 use std::sync::Arc;
