@@ -64,7 +64,7 @@ pub(super) const STEPS: &[Step] = &[
         name: "deny",
         why: "bans, licenses and sources of dependencies; advisories need a clone of their database and are left to the hosted CI",
         needs: tools::cargo_deny,
-        commands: &["cargo-deny --offline check bans licenses sources"],
+        commands: &["cargo-deny check bans licenses sources"],
         ..PLAIN
     },
 ];
