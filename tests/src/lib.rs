@@ -1,1 +1,5 @@
-//! Stub.
+//! What the tests of the whole bus share: a harness to start and to torment it, and a checker of what it promised.
+#![allow(clippy::unwrap_used, reason = "a harness fails its test by panicking")]
+
+pub mod checker;
+pub mod harness;
