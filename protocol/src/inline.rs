@@ -72,13 +72,13 @@ macro_rules! inline_text {
             }
         }
 
-        $crate::inline::text_traits!($name, $regex);
+        $crate::inline::text_traits!($name, $regex, $expected);
     };
 }
 
 /// The traits of a type that is a text on the wire: it has `as_str` and `FromStr<Err = Invalid>`.
 macro_rules! text_traits {
-    ($name:ident, $regex:literal) => {
+    ($name:ident, $regex:literal, $expected:expr) => {
         impl TryFrom<&str> for $name {
             type Error = $crate::inline::Invalid;
             fn try_from(text: &str) -> Result<Self, Self::Error> {
@@ -115,7 +115,7 @@ macro_rules! text_traits {
                 stringify!($name).into()
             }
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": "string", "pattern": $regex })
+                schemars::json_schema!({ "type": "string", "pattern": $regex, "description": $expected })
             }
         }
     };

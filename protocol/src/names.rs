@@ -65,6 +65,8 @@ impl FromStr for Topic {
     }
 }
 
+const PATTERN_PART: &str = "a name is 1 to 64 of A-Z a-z 0-9 _ . - and not only dots; a pattern may end in one *";
+
 /// One half of a [`Pattern`]: a name, a name with a trailing `*`, or `*`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PatternPart(Inline<65>);
@@ -94,7 +96,7 @@ impl FromStr for PatternPart {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let name = text.strip_suffix('*').unwrap_or(text);
-        let invalid = Invalid { expected: "a name is 1 to 64 of A-Z a-z 0-9 _ . - and not only dots; a pattern may end in one *" };
+        let invalid = Invalid { expected: PATTERN_PART };
         let wildcard = name.len() < text.len();
         if name.len() > 64 || !(wildcard && name.is_empty() || is_name(name.as_bytes())) {
             return Err(invalid);
@@ -103,7 +105,7 @@ impl FromStr for PatternPart {
     }
 }
 
-text_traits!(PatternPart, r"^(?!\.+$)(?:[A-Za-z0-9_.-]{1,64}|[A-Za-z0-9_.-]{0,64}\*)$");
+text_traits!(PatternPart, r"^(?!\.+\*?$)(?:[A-Za-z0-9_.-]{1,64}|[A-Za-z0-9_.-]{0,64}\*)$", PATTERN_PART);
 
 /// What a join names: one topic, or all topics whose names begin so. See the names table of spec 001.
 ///

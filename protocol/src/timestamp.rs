@@ -2,6 +2,8 @@
 
 use crate::inline::{Inline, Invalid, text_traits};
 
+const FORM: &str = "a timestamp is RFC 3339 in UTC, such as 2026-11-22T16:49:00.000Z";
+
 /// A moment of the wall clock as it stands on the wire: `2026-11-22T16:49:00.000Z`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(Inline<24>);
@@ -44,7 +46,7 @@ impl std::str::FromStr for Timestamp {
 
     /// Accepts `YYYY-MM-DDThh:mm:ssZ` with up to three digits of a fraction, from 1970 on.
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let invalid = Invalid { expected: "a timestamp is RFC 3339 in UTC, such as 2026-11-22T16:49:00.000Z" };
+        let invalid = Invalid { expected: FORM };
         let body = text.strip_suffix('Z').ok_or(invalid.clone())?;
         let (seconds, fraction) = body.split_once('.').unwrap_or((body, "0"));
         if fraction.is_empty() || fraction.len() > 3 {
@@ -62,7 +64,7 @@ impl std::str::FromStr for Timestamp {
     }
 }
 
-text_traits!(Timestamp, r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,3})?Z$");
+text_traits!(Timestamp, r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,3})?Z$", FORM);
 
 /// Year, month and day of a number of days since 1970-01-01 (proleptic Gregorian; Howard Hinnant's `civil_from_days`).
 fn civil_from_days(days: u64) -> (u64, u64, u64) {

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::REPLAY_MAX;
+use super::bounded;
+use crate::limits::{DESCRIPTION_CHARS_MAX, REPLAY_MAX};
 use crate::names::PatternPart;
 use crate::{Channel, Epoch, Pattern, Position, Room, SEQ_MAX, Topic};
 
@@ -15,9 +16,17 @@ pub struct CreateChannelArgs {
     /// The channel.
     pub channel: Channel,
     /// What it is for; for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256))]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "description")]
+    #[schemars(length(max = DESCRIPTION_CHARS_MAX))]
     pub description: Option<String>,
+}
+
+fn description<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    if text.as_ref().is_some_and(|text| text.chars().count() > DESCRIPTION_CHARS_MAX) {
+        return Err(serde::de::Error::custom(format!("a description has at most {DESCRIPTION_CHARS_MAX} characters")));
+    }
+    Ok(text)
 }
 
 /// The answer to `create_channel`.
@@ -56,7 +65,7 @@ pub struct JoinArgs {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Position>,
     /// Begin with the last so many messages of each topic.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::<_, 0, REPLAY_MAX>")]
     #[schemars(range(max = REPLAY_MAX))]
     pub replay: Option<u32>,
     /// Resume a pattern: what is known of its topics. Those not listed begin with their first held message.
@@ -82,7 +91,7 @@ impl JoinArgs {
 }
 
 /// A position with its topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TopicPosition {
     /// The room.
     pub room: Room,
@@ -93,6 +102,20 @@ pub struct TopicPosition {
     /// The last message that the client holds.
     #[schemars(range(max = SEQ_MAX))]
     pub seq: u64,
+}
+
+impl<'de> Deserialize<'de> for TopicPosition {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Members {
+            room: Room,
+            channel: Channel,
+            epoch: Epoch,
+            #[serde(deserialize_with = "crate::position::seq")]
+            seq: u64,
+        }
+        crate::json::object(deserializer).map(|Members { room, channel, epoch, seq }| Self { room, channel, epoch, seq })
+    }
 }
 
 impl TopicPosition {

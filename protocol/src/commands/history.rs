@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::bounded;
 use crate::limits::HISTORY_LIMIT_MAX;
 use crate::{Channel, Gap, Position, Room, Timestamp, Topic};
 
@@ -21,7 +22,7 @@ pub struct HistoryArgs {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<HistoryBound>,
     /// Messages of one page; 100 where it is missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::<_, 1, HISTORY_LIMIT_MAX>")]
     #[schemars(range(min = 1, max = HISTORY_LIMIT_MAX))]
     pub limit: Option<u32>,
     /// Oldest first, or newest first.

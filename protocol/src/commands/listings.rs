@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::bounded;
 use crate::limits::LIST_LIMIT_MAX;
 use crate::{Channel, ClientId, Durability, Position, Room, Timestamp, UserId};
 
@@ -15,7 +16,7 @@ pub struct ListRoomsArgs {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Room>,
     /// Items of one page; 100 where it is missing.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "bounded::<_, 1, LIST_LIMIT_MAX>")]
     #[schemars(range(min = 1, max = LIST_LIMIT_MAX))]
     pub limit: Option<u32>,
 }
@@ -50,7 +51,7 @@ pub struct ListChannelsArgs {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Channel>,
     /// Items of one page; 100 where it is missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::<_, 1, LIST_LIMIT_MAX>")]
     #[schemars(range(min = 1, max = LIST_LIMIT_MAX))]
     pub limit: Option<u32>,
 }
@@ -137,7 +138,7 @@ pub struct MembersArgs {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<ClientId>,
     /// Items of one page; 100 where it is missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::<_, 1, LIST_LIMIT_MAX>")]
     #[schemars(range(min = 1, max = LIST_LIMIT_MAX))]
     pub limit: Option<u32>,
 }

@@ -131,6 +131,15 @@ fn parse_args<T: serde::de::DeserializeOwned>(args: RawJson<'_>) -> Result<T, Re
     })
 }
 
+/// Reads an optional number that lies within its limits.
+fn bounded<'de, D: serde::Deserializer<'de>, const MIN: u32, const MAX: u32>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let number = Option::<u32>::deserialize(deserializer)?;
+    if number.is_some_and(|number| !(MIN..=MAX).contains(&number)) {
+        return Err(serde::de::Error::custom(format!("this is {MIN} to {MAX}")));
+    }
+    Ok(number)
+}
+
 /// `help`: which commands there are.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

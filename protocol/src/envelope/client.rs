@@ -4,7 +4,7 @@ use super::fields::{Fields, flag, invalid, one_line, optional, parsed, text};
 use super::write::ObjectWriter;
 use super::{Malformed, Target};
 use crate::json::{RawJson, members};
-use crate::{Command, CorrelationId, ErrorCode, MessageId, Refusal, limits};
+use crate::{Command, CorrelationId, ErrorCode, MessageId, Refusal, Topic, limits};
 
 /// What a client sends.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +70,7 @@ impl<'a> Fields<'a> {
         self.refuse_server_fields()?;
         Ok(Publish {
             id: optional(self.id, "/id")?,
-            target: self.target()?,
+            target: self.target().and_then(refuse_reserved)?,
             payload: one_line(Self::need(self.payload, "payload", "/payload")?, "/payload")?,
             headers: self.headers.map(headers).transpose()?,
             correlation_id: optional(self.correlation_id, "/correlation_id")?,
@@ -108,6 +108,16 @@ impl<'a> Fields<'a> {
             None => Ok(()),
         }
     }
+}
+
+/// Names with a leading `_` are the server's: joinable, never publishable.
+fn refuse_reserved(target: Target) -> Result<Target, Refusal> {
+    let at = match target {
+        Target::Topic(Topic { room, .. }) | Target::Room(room) if room.is_reserved() => "/room",
+        Target::Topic(Topic { channel, .. }) if channel.is_reserved() => "/channel",
+        Target::Topic(_) | Target::Room(_) | Target::Client(_) | Target::User(_) | Target::Everyone => return Ok(target),
+    };
+    Err(Refusal::new(ErrorCode::InvalidName, "names that begin with _ are the server's").at(at))
 }
 
 /// Checks headers: an object of at most [`limits::HEADERS_MAX`] strings.

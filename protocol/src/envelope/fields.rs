@@ -130,13 +130,21 @@ pub(super) fn one_line<'a>(raw: RawJson<'a>, at: &'static str) -> Result<RawJson
     Ok(raw)
 }
 
+/// The beginning of a pointer into a hostile text, which may be as long as the text; whole segments, so that it still resolves.
+fn shortened(pointer: &str) -> &str {
+    let bytes_max = 4 * limits::ECHO_CHARS_MAX;
+    if pointer.len() <= bytes_max {
+        return pointer;
+    }
+    let end = pointer.bytes().take(bytes_max + 1).rposition(|byte| byte == b'/');
+    &pointer[..end.unwrap_or(0)]
+}
+
 fn refuse_fault(fault: &Fault) -> Refusal {
     let code = match fault.kind {
         FaultKind::Json(_) => ErrorCode::InvalidJson,
         FaultKind::TooDeep => ErrorCode::TooDeep,
         FaultKind::NotAnObject => ErrorCode::InvalidEnvelope,
     };
-    // A pointer into a hostile text may be as long as the text; its beginning is enough to find the place.
-    let pointer: String = fault.pointer.chars().take(4 * limits::ECHO_CHARS_MAX).collect();
-    Refusal::new(code, fault.to_string()).at(pointer)
+    Refusal::new(code, fault.to_string()).at(shortened(&fault.pointer).to_owned())
 }

@@ -149,7 +149,10 @@ impl<'a> Fields<'a> {
         let request_id = parsed(Self::need(self.request_id, "request_id", "/request_id")?, "/request_id")?;
         let status = text(Self::need(self.status, "status", "/status")?, "/status")?;
         let outcome = match status.as_ref() {
-            "ok" => Ok(self.result.unwrap_or(RawJson::EMPTY_OBJECT)),
+            "ok" => match self.result.unwrap_or(RawJson::EMPTY_OBJECT) {
+                result if result.as_str().starts_with('{') => Ok(result),
+                _ => return Err(invalid("a result is an object", "/result")),
+            },
             "error" => Err(self.refusal()?),
             _ => return Err(invalid("a status is ok or error", "/status")),
         };
@@ -168,11 +171,17 @@ impl<'a> Fields<'a> {
         };
         let name = text(Self::need(self.event, "event", "/event")?, "/event")?;
         let data = self.data.unwrap_or(RawJson::EMPTY_OBJECT);
+        if !data.as_str().starts_with('{') {
+            return Err(invalid("data is an object", "/data"));
+        }
         Ok(Event { name, topic, timestamp: self.timestamp()?, data })
     }
 
     fn refusal(&self) -> Result<Refusal, Refusal> {
         let raw = Self::need(self.error, "error", "/error")?;
+        if !raw.as_str().starts_with('{') {
+            return Err(invalid("an error is an object", "/error"));
+        }
         raw.parse::<crate::refusal::LenientRefusal>().map(Into::into).map_err(|(at, why)| invalid(why, "").at(format!("/error{at}")))
     }
 }
