@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use arqonbus_protocol::Position;
+use arqonbus_protocol::{Position, ServerEnvelope};
 use serde_json::{Value, json};
 
 use super::Reach;
@@ -48,13 +48,34 @@ impl Peer {
         Self::on(Socket::open(bus.address()).await).await
     }
 
+    /// Connects where a server answers, and introduces itself; a connection that ends before that gives `None`.
+    pub async fn try_introduce(bus: &impl Reach, args: &Value) -> Option<Self> {
+        let mut peer = Self::bare(Socket::try_open(bus.address()).await?);
+        let welcome = peer.next_text().await.ok()?;
+        peer.greeted(&welcome);
+        peer.send(&json!({"type": "command", "id": "hello", "command": "connect", "args": args})).await;
+        let response: Value = serde_json::from_str(&peer.next_text().await.ok()?).expect("the server sends JSON");
+        (response["status"] == "ok").then_some(peer)
+    }
+
     /// Reads the welcome from a connection that has shaken hands.
     pub async fn on(socket: Socket) -> Self {
-        let (inbox, welcome) = (VecDeque::new(), Value::Null);
-        let mut peer = Self { socket, client: String::new(), welcome, answers_pings: true, inbox, ended: None, requests: 0 };
-        peer.welcome = peer.event("welcome").await;
-        peer.client = text(&peer.welcome["client"]);
+        let mut peer = Self::bare(socket);
+        let welcome = peer.next_text().await.expect("a welcome");
+        peer.greeted(&welcome);
         peer
+    }
+
+    fn bare(socket: Socket) -> Self {
+        let (inbox, welcome) = (VecDeque::new(), Value::Null);
+        Self { socket, client: String::new(), welcome, answers_pings: true, inbox, ended: None, requests: 0 }
+    }
+
+    fn greeted(&mut self, text: &str) {
+        let welcome: Value = serde_json::from_str(text).expect("the server sends JSON");
+        assert_eq!((&welcome["type"], &welcome["event"]), (&json!("event"), &json!("welcome")), "the server speaks first");
+        self.welcome = welcome["data"].clone();
+        self.client = self::text(&self.welcome["client"]);
     }
 
     /// Connects, and introduces itself with these arguments of `connect`.
@@ -237,7 +258,11 @@ impl Peer {
         match frame.opcode {
             TEXT => {
                 let text = String::from_utf8(frame.payload).expect("a text frame is UTF-8");
-                self.inbox.extend(text.split('\n').filter(|line| !line.is_empty()).map(str::to_owned));
+                for line in text.split('\n').filter(|line| !line.is_empty()) {
+                    // Whatever any test makes the server say is held to the wire.
+                    ServerEnvelope::decode(line).unwrap_or_else(|fault| panic!("{:?} in {line}", fault.refusal));
+                    self.inbox.push_back(line.to_owned());
+                }
             }
             PING if self.answers_pings => self.socket.send(&Frame::new(PONG, frame.payload)).await,
             PING | PONG => {}

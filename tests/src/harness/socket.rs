@@ -38,6 +38,15 @@ impl Socket {
         Self { stream, pending: Vec::new() }
     }
 
+    /// Like [`Socket::open`], but a server that is not there, or says no, gives `None`.
+    pub async fn try_open(address: SocketAddr) -> Option<Self> {
+        let stream = within(PATIENCE, "a TCP connection or none", TcpStream::connect(address)).await.ok()?;
+        stream.set_nodelay(true).ok()?;
+        let mut socket = Self { stream, pending: Vec::new() };
+        socket.write(upgrade("/v1/ws", &address.to_string(), "").as_bytes()).await;
+        (socket.answer().await?.status == 101).then_some(socket)
+    }
+
     /// Connects and shakes hands at `/v1/ws`.
     pub async fn open(address: SocketAddr) -> Self {
         let socket = Self::plain(address).await;
