@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::limits::LABEL_BYTES_MAX;
+use crate::limits::{LABEL_BYTES_MAX, METADATA_BYTES_MAX};
 use crate::{ClientId, Position, Timestamp, UserId};
 
 /// `connect`: who this is. May be left out while the server asks for no credentials.
@@ -34,7 +34,7 @@ pub struct ConnectArgs {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume: Option<String>,
     /// Anything that members should see of this client; at most 1 KiB as JSON.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "metadata")]
     pub metadata: Option<Map<String, Value>>,
     /// The client software and its version.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "label")]
@@ -49,6 +49,16 @@ fn label<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Str
         return Err(serde::de::Error::custom("this is 1 to 64 bytes of text without control characters"));
     }
     Ok(label)
+}
+
+/// Reads an object of at most 1 KiB as JSON.
+fn metadata<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Map<String, Value>>, D::Error> {
+    let metadata = Option::<Map<String, Value>>::deserialize(deserializer)?;
+    let bytes = metadata.as_ref().map_or(0, |metadata| serde_json::to_string(metadata).map_or(usize::MAX, |text| text.len()));
+    if bytes > METADATA_BYTES_MAX {
+        return Err(serde::de::Error::custom(format!("metadata has at most {METADATA_BYTES_MAX} bytes as JSON")));
+    }
+    Ok(metadata)
 }
 
 /// The answer to `connect`.
@@ -164,7 +174,7 @@ pub struct RefreshResult {
 }
 
 /// `disconnect`: whom. Exactly one of the two.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct DisconnectArgs {
     /// One connection.
@@ -173,6 +183,21 @@ pub struct DisconnectArgs {
     /// Every connection of a user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
+}
+
+impl<'de> Deserialize<'de> for DisconnectArgs {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Members {
+            client: Option<ClientId>,
+            user: Option<UserId>,
+        }
+        let Members { client, user } = crate::json::object(deserializer)?;
+        if client.is_some() == user.is_some() {
+            return Err(serde::de::Error::custom("either client or user says whom"));
+        }
+        Ok(Self { client, user })
+    }
 }
 
 /// The answer to `disconnect`.

@@ -1,6 +1,15 @@
 //! What an operator may choose. Every key is documented here, once; the reference and the schema come from these types.
 
+mod check;
+mod file;
+mod keys;
+mod load;
+mod mistake;
+mod reference;
 mod rules;
+mod show;
+#[cfg(test)]
+mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -8,6 +17,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use arqonbus_protocol::limits as wire;
+pub use check::Problem;
+pub use load::{Loaded, Overrides, load};
+pub use mistake::{ConfigErrors, Mistake, Source};
+pub use reference::{reference, schema};
 pub use rules::{Create, History, Rule};
 
 /// The whole configuration. Every key has a default: an empty file is valid.
@@ -15,10 +28,11 @@ pub use rules::{Create, History, Rule};
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where WebSocket and HTTP clients connect. Port 0 takes a free one.
+    #[schemars(extend("x-expected" = "an address with a port, such as \"127.0.0.1:9100\""))]
     pub listen: SocketAddr,
     /// Where health, readiness, metrics and version are served; `"off"` for nowhere.
     #[serde(with = "rules::or_off")]
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("x-expected" = "an address with a port, such as \"127.0.0.1:9101\", or \"off\""))]
     pub admin: Option<SocketAddr>,
     /// Whether `listen` may be an address that is not loopback while no credentials are asked for.
     pub allow_public_without_auth: bool,

@@ -3,12 +3,24 @@
 //! A store gives each entry its position. It may answer at once, or later under the [`Ticket`] of the question: a lane waits for its
 //! own answers, and only for those.
 
+mod budget;
+mod dedup;
 mod entry;
+mod log;
+mod memory;
+mod resume;
+mod ring;
+#[cfg(any(test, feature = "store-suite"))]
+pub mod suite;
 
 use arqonbus_protocol::{Direction, Durability, Epoch, Position, StorageStatus, Timestamp, Topic};
 use bytes::Bytes;
 
+pub use budget::{Budget, StoreCounters};
+pub use dedup::{DedupWindow, Verdict};
 pub use entry::Entry;
+pub use memory::MemoryStore;
+pub use resume::{Resume, replay_start, resume};
 
 use crate::clock::Moment;
 
@@ -43,7 +55,7 @@ pub struct LogSettings {
     pub messages_max: u64,
     /// Milliseconds held.
     pub age_ms_max: u64,
-    /// Bytes held.
+    /// Bytes held, counted as the store counts them; an entry that alone is over it is not held.
     pub bytes_max: u64,
     /// Milliseconds for which an id is remembered.
     pub dedup_ms: u64,
@@ -88,7 +100,7 @@ pub struct LogState {
     pub first_seq: Option<u64>,
     /// Entries held.
     pub messages: u64,
-    /// Bytes held.
+    /// Bytes held, with what the store needs besides the bodies.
     pub bytes: u64,
 }
 
@@ -108,6 +120,10 @@ pub struct ReadRange {
 }
 
 /// An end of a range, within the log's present epoch.
+///
+/// A time cuts the log in two, before the first held entry with a later timestamp: `since` takes what follows the cut, `until` what
+/// precedes it, both in order of seq. So two ranges that meet at one time share no entry and miss none, also where the wall clock was set
+/// back between two entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
     /// By place.

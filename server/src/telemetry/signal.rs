@@ -213,8 +213,9 @@ impl Signal<'_> {
     pub(super) fn level(&self) -> Level {
         match self {
             Self::Refused { code: ErrorCode::Internal, .. } => Level::ERROR,
-            Self::AcceptPaused | Self::SlowConsumer { .. } | Self::DedupEvicted { .. } => Level::WARN,
-            Self::Storage { state: StorageState::Degraded } => Level::WARN,
+            Self::AcceptPaused | Self::SlowConsumer { .. } | Self::DedupEvicted { .. } | Self::Storage { state: StorageState::Degraded } => {
+                Level::WARN
+            }
             Self::Started { .. } | Self::Storage { .. } | Self::Draining { .. } | Self::Drained { .. } | Self::Deleted { .. } => Level::INFO,
             Self::Connected { .. }
             | Self::Identified { .. }

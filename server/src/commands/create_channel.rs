@@ -1,0 +1,20 @@
+//! `create_channel`: a channel that stays until it is deleted.
+
+use arqonbus_protocol::{CreateChannelArgs, CreateChannelResult};
+
+use crate::routing::{Asked, Home};
+use crate::slots::Key;
+
+impl Home {
+    /// The lane exists by now; it may have been begun for this very question.
+    pub(crate) fn create(&mut self, key: Key, asked: &Asked, args: CreateChannelArgs) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let created = !lane.declared && lane.members.is_empty() && lane.head.seq == 0;
+        lane.declared = true;
+        if created {
+            lane.description = args.description;
+        }
+        let head = lane.head;
+        self.egress.ok(asked, &CreateChannelResult { created, head });
+    }
+}

@@ -1,0 +1,53 @@
+//! `leave_channel`: nothing of it is delivered after the answer.
+
+use arqonbus_protocol::{ErrorCode, LeaveArgs, LeaveResult, Pattern, Refusal, encode_ok};
+
+use super::ask_lane;
+use crate::fanout::Delivery;
+use crate::routing::{Asked, Home, LaneOp, Op};
+use crate::session::{Context, Session, Step};
+use crate::slots::Key;
+
+pub(super) fn ask(session: &mut Session, asked: Asked, args: &LeaveArgs, cx: &mut Context<'_>) -> Result<(), Refusal> {
+    let pattern = args.pattern();
+    if let Some(topic) = pattern.as_topic() {
+        ask_lane(topic, LaneOp::Leave { asked }, cx);
+        return Ok(());
+    }
+    if !session.patterns.contains(&pattern) {
+        return Err(not_joined());
+    }
+    ask_pattern(session, &pattern, cx);
+    cx.ok(&asked, &LeaveResult {});
+    Ok(())
+}
+
+/// Leaves a pattern everywhere.
+pub(super) fn ask_pattern(session: &mut Session, pattern: &Pattern, cx: &mut Context<'_>) {
+    session.patterns.retain(|joined| joined != pattern);
+    for shard in 0..cx.shared.shard_ids() {
+        cx.steps.push(Step::Ask(shard, Op::LeavePattern { conn: session.conn, pattern: *pattern }));
+    }
+}
+
+/// The refusal to leave what was not joined.
+pub(crate) fn not_joined() -> Refusal {
+    Refusal::new(ErrorCode::NotJoined, "this client is not joined to it")
+}
+
+impl Home {
+    pub(crate) fn leave(&mut self, key: Key, asked: &Asked) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let (id, topic) = (lane.id, lane.topic);
+        let Some(member) = lane.members.get_mut(&asked.conn).filter(|member| member.exact) else {
+            return self.refuse(asked, Some(topic), &not_joined());
+        };
+        member.exact = false;
+        if member.patterns > 0 {
+            return self.egress.ok(asked, &LeaveResult {});
+        }
+        self.remove_member(key, asked.conn);
+        let reply = Some(encode_ok(&asked.request_id, &LeaveResult {}).into());
+        self.egress.push(asked.conn.shard, Delivery::Exit { lane: id, conn: asked.conn.key, reply });
+    }
+}

@@ -1,0 +1,32 @@
+//! `members`: who is joined to a topic.
+
+use arqonbus_protocol::{Member, MembersArgs, MembersResult, Timestamp};
+
+use super::{cut, page_len};
+use crate::routing::{self, Asked, Home};
+use crate::slots::Key;
+
+impl Home {
+    pub(crate) fn members(&mut self, key: Key, asked: &Asked, args: &MembersArgs) {
+        let Some(lane) = self.lanes.get(key) else { return };
+        let mut page: Vec<&routing::Member> =
+            lane.members.values().filter(|member| args.after.is_none_or(|after| member.who.client > after)).collect();
+        page.sort_unstable_by_key(|member| member.who.client);
+        page.truncate(page_len(args.limit) + 1);
+        let mut members: Vec<Member> = page.into_iter().map(describe).collect();
+        let next = cut(&mut members, args.limit, |member| member.client);
+        self.egress.ok(asked, &MembersResult { members, total: lane.members.len() as u64, next });
+    }
+}
+
+fn describe(member: &routing::Member) -> Member {
+    let about = member.who.about.as_deref();
+    Member {
+        client: member.who.client,
+        user: member.who.user,
+        name: about.and_then(|about| about.name.clone()),
+        kind: about.and_then(|about| about.kind.clone()),
+        metadata: about.and_then(|about| about.metadata.clone()),
+        joined: Timestamp::from_unix_ms(member.joined_unix_ms),
+    }
+}

@@ -1,0 +1,90 @@
+//! What a home tells the shard where a connection lives.
+
+use std::sync::Arc;
+
+use arqonbus_protocol::{ChannelSummary, CloseCode, MessageId, Position, Refusal, Room, RoomSummary, TopicStart};
+use bytes::Bytes;
+
+use crate::routing::LaneId;
+use crate::slots::Key;
+
+/// One value on the edge from a home to a shard's connections. Deliveries from one home stay in order.
+#[derive(Debug, Clone)]
+pub(crate) enum Delivery {
+    /// One envelope to one connection.
+    To { conn: Key, body: Bytes },
+    /// Envelopes to everyone here who is in a lane's audience.
+    Fan { lane: LaneId, bodies: Arc<[Bytes]>, except: Option<Key> },
+    /// One envelope to everyone here who is in any channel of a room.
+    Room { room: Room, body: Bytes, except: Option<Key> },
+    /// One envelope to everyone here.
+    Everyone { body: Bytes, except: Option<Key> },
+    /// A connection enters a lane.
+    Enter { lane: LaneId, conn: Key, opening: Box<Opening> },
+    /// The next page of a member that is catching up.
+    Page { lane: LaneId, conn: Key, gap: Option<Bytes>, bodies: Vec<Bytes>, then: Then },
+    /// A connection leaves a lane.
+    Exit { lane: LaneId, conn: Key, reply: Option<Bytes> },
+    /// A lane is no more; its audience is told by `event`.
+    Ended { lane: LaneId, event: Bytes },
+    /// One shard's part of an answer that every shard has a part in.
+    Part { conn: Key, gather: u32, part: Part },
+    /// Close a connection.
+    Close { conn: Key, code: CloseCode },
+}
+
+/// How a member begins.
+#[derive(Debug, Clone)]
+pub(crate) struct Opening {
+    /// Where it begins; part of the answer.
+    pub(crate) start: TopicStart,
+    /// Told before the first message.
+    pub(crate) gap: Option<Bytes>,
+    pub(crate) then: Then,
+    pub(crate) asked: OpeningAsked,
+}
+
+/// Who waits for the opening.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum OpeningAsked {
+    /// A join of this topic.
+    Join(MessageId),
+    /// A pattern join, through its gather.
+    Pattern(u32),
+    /// Nobody: the topic was born after the pattern was joined.
+    Born,
+}
+
+/// What follows an opening or a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// The member has caught up and gets what comes.
+    Live,
+    /// There is more after this position.
+    More(Position),
+}
+
+/// A shard's part of an answer.
+#[derive(Debug, Clone)]
+pub(crate) enum Part {
+    /// Lanes here that match a pattern; each sends its opening.
+    Pattern { lanes: u32 },
+    /// Rooms here.
+    Rooms(Vec<RoomSummary>),
+    /// Channels here.
+    Channels(Vec<ChannelSummary>),
+    /// Counts here.
+    Status(StatusPart),
+    /// This shard refuses.
+    Refused(Box<Refusal>),
+}
+
+/// A shard's counts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StatusPart {
+    pub(crate) rooms: Vec<Room>,
+    pub(crate) channels: u64,
+    pub(crate) joins: u64,
+    pub(crate) held_messages: u64,
+    pub(crate) held_bytes: u64,
+}

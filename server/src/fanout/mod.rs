@@ -1,0 +1,11 @@
+//! Where deliveries meet connections: audiences on this shard, and the bytes that they share.
+
+mod delivery;
+mod edge;
+mod gather;
+mod segment;
+
+pub(crate) use delivery::{Delivery, Opening, OpeningAsked, Part, StatusPart, Then};
+pub(crate) use edge::Edge;
+pub(crate) use gather::Gather;
+pub(crate) use segment::Segment;

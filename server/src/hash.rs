@@ -1,0 +1,53 @@
+//! Hashing: random per process, so that nobody outside can choose collisions, and the same on every shard, so that all agree on homes.
+
+use std::hash::BuildHasher;
+
+use arqonbus_protocol::{ClientId, Room, Topic, UserId};
+
+use crate::storage::Fingerprint;
+
+/// Hashes the keys of maps.
+pub(crate) type State = foldhash::fast::RandomState;
+/// A map keyed by something that clients choose.
+pub(crate) type Map<K, V> = std::collections::HashMap<K, V, State>;
+
+/// The hash that shards agree on.
+#[derive(Debug, Clone)]
+pub(crate) struct Homes {
+    first: foldhash::quality::RandomState,
+    second: foldhash::quality::RandomState,
+    shards: u64,
+}
+
+impl Homes {
+    pub(crate) fn new(shards: usize) -> Self {
+        Self { first: foldhash::quality::RandomState::default(), second: foldhash::quality::RandomState::default(), shards: shards as u64 }
+    }
+
+    fn shard(&self, hash: u64) -> u16 {
+        u16::try_from(hash % self.shards).expect("there are fewer than 2^16 shards")
+    }
+
+    pub(crate) fn of_topic(&self, topic: &Topic) -> u16 {
+        self.shard(self.first.hash_one(topic))
+    }
+
+    pub(crate) fn of_room(&self, room: &Room) -> u16 {
+        self.shard(self.first.hash_one(room))
+    }
+
+    pub(crate) fn of_client(&self, client: &ClientId) -> u16 {
+        self.shard(self.first.hash_one(client))
+    }
+
+    pub(crate) fn of_user(&self, user: &UserId) -> u16 {
+        self.shard(self.first.hash_one(user))
+    }
+
+    /// What makes a publish the same as another: who and under which id, and the content.
+    pub(crate) fn fingerprint(&self, key: impl std::hash::Hash, content: impl std::hash::Hash) -> Fingerprint {
+        let high = u128::from(self.first.hash_one(&key));
+        let low = u128::from(self.second.hash_one(&key));
+        Fingerprint { key: (high << 64) | low, content: self.first.hash_one(&content) }
+    }
+}

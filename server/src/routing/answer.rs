@@ -1,0 +1,56 @@
+//! The way out of a home: deliveries by shard, and the few shapes of an answer.
+
+use arqonbus_protocol::{Refusal, encode_ok, encode_refused};
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::{Asked, ConnId};
+use crate::fanout::{Delivery, Part};
+
+/// Deliveries that wait to be carried to their shards.
+#[derive(Debug)]
+pub(crate) struct Egress {
+    to: Vec<Vec<Delivery>>,
+}
+
+impl Egress {
+    pub(crate) fn new(shards: usize) -> Self {
+        Self { to: (0..shards).map(|_| Vec::new()).collect() }
+    }
+
+    pub(crate) fn push(&mut self, shard: u16, delivery: Delivery) {
+        self.to[usize::from(shard)].push(delivery);
+    }
+
+    /// The same to every shard.
+    pub(crate) fn push_all(&mut self, delivery: impl Fn(u16) -> Delivery) {
+        for (shard, queue) in (0..).zip(&mut self.to) {
+            queue.push(delivery(shard));
+        }
+    }
+
+    /// One envelope to one connection.
+    pub(crate) fn send(&mut self, conn: ConnId, body: impl Into<Bytes>) {
+        self.push(conn.shard, Delivery::To { conn: conn.key, body: body.into() });
+    }
+
+    /// Answers a request that was carried out.
+    pub(crate) fn ok(&mut self, asked: &Asked, result: &impl Serialize) {
+        self.send(asked.conn, encode_ok(&asked.request_id, result));
+    }
+
+    /// Answers a request that was not.
+    pub(crate) fn refuse(&mut self, asked: &Asked, refusal: &Refusal) {
+        self.send(asked.conn, encode_refused(&asked.request_id, refusal));
+    }
+
+    /// Answers this shard's part of a question to all.
+    pub(crate) fn part(&mut self, conn: ConnId, gather: u32, part: Part) {
+        self.push(conn.shard, Delivery::Part { conn: conn.key, gather, part });
+    }
+
+    /// Takes what waits for `shard`.
+    pub(crate) fn take(&mut self, shard: u16) -> Vec<Delivery> {
+        std::mem::take(&mut self.to[usize::from(shard)])
+    }
+}

@@ -1,0 +1,310 @@
+//! The home of some topics, clients and users: takes questions in order, and decides.
+
+use std::sync::Arc;
+
+use arqonbus_protocol::{ErrorCode, Position, Refusal, Timestamp, Topic};
+
+use super::directory::Directory;
+use super::lane::Pending;
+use super::op::{Asked, LaneId, LaneOp, Op, ShardId};
+use super::patterns::PatternMember;
+use super::{ConnId, Egress, Lane};
+use crate::clock::Moment;
+use crate::hash::Map;
+use crate::shared::Shared;
+use crate::slots::{Key, Slots};
+use crate::storage::{Appended, DedupWindow, LogState, Page, Progress, Store, StoreError, Ticket};
+use crate::telemetry::Signal;
+
+/// The deciding half of a shard. It does no I/O: questions in, deliveries out.
+pub(crate) struct Home {
+    pub(crate) shard: ShardId,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) lanes: Slots<Lane>,
+    pub(crate) by_topic: Map<Topic, Key>,
+    pub(crate) patterns: Vec<PatternMember>,
+    pub(crate) directory: Directory,
+    /// Ids of messages to targets that have no log.
+    pub(crate) sent: DedupWindow<()>,
+    pub(crate) egress: Egress,
+    /// Lanes with something to fan out.
+    pub(crate) gathered: Vec<Key>,
+    pub(crate) counts: Counts,
+    /// Lanes by the ticket of the question that they wait for.
+    waiting: Map<Ticket, Key>,
+    tickets: u64,
+    /// The present moment, as of this tick.
+    pub(crate) now: Moment,
+    pub(crate) timestamp: Timestamp,
+    /// Where idle lanes are looked for next.
+    pub(crate) upkeep_from: usize,
+}
+
+/// What was done since the metrics were last told.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) messages_in: u64,
+    pub(crate) bytes_in: u64,
+}
+
+/// The late answer of a store.
+#[derive(Debug)]
+#[expect(dead_code, reason = "the memory store answers at once; a store that answers later sends these")]
+pub(crate) enum Answer {
+    Opened(Result<LogState, StoreError>),
+    Appended(Result<Appended, StoreError>),
+    Read(Result<Page, StoreError>),
+    Deleted(Result<(), StoreError>),
+}
+
+impl Home {
+    pub(crate) fn new(shard: ShardId, shared: Arc<Shared>, store: Box<dyn Store>) -> Self {
+        let history = &shared.config.history;
+        let sent = DedupWindow::new(history.dedup_ms, history.dedup_entries);
+        let timestamp = shared.clock.timestamp();
+        Self {
+            shard,
+            egress: Egress::new(shared.shards),
+            shared,
+            store,
+            lanes: Slots::default(),
+            by_topic: Map::default(),
+            patterns: Vec::new(),
+            directory: Directory::default(),
+            sent,
+            gathered: Vec::new(),
+            counts: Counts::default(),
+            waiting: Map::default(),
+            tickets: 0,
+            now: Moment::default(),
+            timestamp,
+            upkeep_from: 0,
+        }
+    }
+
+    /// Sets the present moment for the questions that follow.
+    pub(crate) fn tick(&mut self, now: Moment, timestamp: Timestamp) {
+        self.now = now;
+        self.timestamp = timestamp;
+    }
+
+    /// Takes one question.
+    pub(crate) fn ask(&mut self, op: Op) {
+        match op {
+            Op::Lane(topic, op) => self.ask_topic(topic, op),
+            Op::Send(publish) => self.send(*publish),
+            Op::JoinPattern { asked, gather, args } => self.join_pattern(&asked, gather, &args),
+            Op::LeavePattern { conn, pattern } => self.leave_pattern(conn, &pattern),
+            Op::CatchUp { lane, conn, from } => self.ask_lane(lane.key, LaneOp::CatchUp { conn, from }),
+            Op::Part { lane, conn } => self.part(lane.key, conn),
+            Op::PartPatterns { conn } => self.patterns.retain(|member| member.conn != conn),
+            Op::Register { asked, reply } => self.register(&asked, reply),
+            Op::Unregister { client, conn } => self.directory.remove_client(&client, conn),
+            Op::RegisterUser { user, conn } => self.directory.add_user(user, conn),
+            Op::UnregisterUser { user, conn } => self.directory.remove_user(&user, conn),
+            Op::Kick { asked, target, code } => self.kick(&asked, &target, code),
+            Op::ListRooms { asked, gather, args } => self.list_rooms(&asked, gather, &args),
+            Op::ListChannels { asked, gather, args } => self.list_channels(&asked, gather, &args),
+            Op::Status { asked, gather } => self.status(&asked, gather),
+        }
+    }
+
+    /// Ends a tick: fans out what was gathered, and tells the metrics.
+    pub(crate) fn settle(&mut self) {
+        for key in std::mem::take(&mut self.gathered) {
+            if let Some(lane) = self.lanes.get_mut(key) {
+                lane.flush(&mut self.egress);
+            }
+        }
+        let Counts { messages_in, bytes_in } = std::mem::take(&mut self.counts);
+        if messages_in > 0 {
+            self.shared.metrics.messages_in.add(messages_in);
+            self.shared.metrics.bytes_in.add(bytes_in);
+        }
+    }
+
+    fn ask_topic(&mut self, topic: Topic, op: LaneOp) {
+        if let Some(key) = self.lane_for(topic, &op) {
+            self.ask_lane(key, op);
+        }
+    }
+
+    /// The lane of `topic`, begun where the question begins one; answers the question itself where there is none.
+    fn lane_for(&mut self, topic: Topic, op: &LaneOp) -> Option<Key> {
+        if let Some(key) = self.by_topic.get(&topic) {
+            return Some(*key);
+        }
+        let unknown = || Refusal::new(ErrorCode::UnknownChannel, "there is no such channel");
+        let (asked, begins) = match op {
+            LaneOp::Publish(publish) if publish.request => {
+                self.refuse(&publish.asked, Some(topic), &Refusal::new(ErrorCode::NoResponder, "nobody is there to answer"));
+                return None;
+            }
+            LaneOp::Publish(publish) => (&publish.asked, self.shared.config.creates_on_use(&topic)),
+            LaneOp::Join(join) => (&join.asked, self.shared.config.creates_on_use(&topic)),
+            LaneOp::Create { asked, .. } => (asked, true),
+            LaneOp::Leave { asked } => {
+                self.refuse(asked, Some(topic), &crate::commands::leave::not_joined());
+                return None;
+            }
+            LaneOp::Delete { asked, .. } | LaneOp::Info { asked, .. } | LaneOp::Members { asked, .. } | LaneOp::History { asked, .. } => (asked, false),
+            LaneOp::CatchUp { .. } => return None,
+        };
+        if !begins {
+            self.refuse(asked, Some(topic), &unknown());
+            return None;
+        }
+        if !self.shared.admit_channel() {
+            self.refuse(asked, Some(topic), &Refusal::new(ErrorCode::LimitExceeded, "the bus has all the channels that it may have"));
+            return None;
+        }
+        let by = asked.who.client;
+        Some(self.begin_lane(topic, Some(by)))
+    }
+
+    /// Begins a lane: opens its log, and lets the patterns that match it in.
+    pub(crate) fn begin_lane(&mut self, topic: Topic, by: Option<arqonbus_protocol::ClientId>) -> Key {
+        let settings = self.shared.config.log_settings(&topic);
+        let durability = self.store.durability(&settings);
+        let ticket = self.ticket();
+        let opened = self.store.open(&topic, &settings, self.now, ticket);
+        let (shard, shards) = (self.shard, self.shared.shards);
+        let nowhere = Position { epoch: arqonbus_protocol::Epoch::from_number(0), seq: 0 };
+        let key = self.lanes.insert_with(|key| Lane::new(LaneId { shard, key }, topic, settings, durability, nowhere, shards));
+        self.by_topic.insert(topic, key);
+        self.shared.telemetry.tell(&Signal::Created { topic, client: by });
+        self.answered(key, ticket, Pending::Open, opened, Self::opened);
+        self.let_patterns_in(key, &topic);
+        key
+    }
+
+    fn opened(&mut self, key: Key, _: Pending, opened: Result<LogState, StoreError>) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        match opened {
+            Ok(state) => lane.head = state.head,
+            // Whoever asked for the lane is answered by the store's refusal of what they asked.
+            Err(error) => tracing::error!(room = %lane.topic.room, channel = %lane.topic.channel, %error, "a log cannot be opened"),
+        }
+    }
+
+    /// Hands one question to a lane, or queues it while the lane waits for its store.
+    pub(crate) fn ask_lane(&mut self, key: Key, op: LaneOp) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        if lane.waiting.is_none() {
+            return self.run(key, op);
+        }
+        if lane.queue.len() < self.shared.config.limits.lane_queue {
+            lane.queue.push_back(op);
+            return;
+        }
+        let topic = lane.topic;
+        if let Some(asked) = op.asked() {
+            self.refuse(asked, Some(topic), &Refusal::new(ErrorCode::Overloaded, "too much waits for this channel's store"));
+        }
+    }
+
+    fn run(&mut self, key: Key, op: LaneOp) {
+        match op {
+            LaneOp::Publish(publish) => self.publish(key, publish),
+            LaneOp::Join(join) => self.join(key, join),
+            LaneOp::Leave { asked } => self.leave(key, &asked),
+            LaneOp::Create { asked, args } => self.create(key, &asked, *args),
+            LaneOp::Delete { asked, args } => self.delete(key, asked, args),
+            LaneOp::Info { asked, args } => self.info(key, asked, args),
+            LaneOp::Members { asked, args } => self.members(key, &asked, &args),
+            LaneOp::History { asked, args } => self.history(key, asked, args),
+            LaneOp::CatchUp { conn, from } => self.catch_up(key, conn, from),
+        }
+    }
+
+    /// Goes on with `then` once the store has answered: now, or when the answer comes.
+    pub(crate) fn answered<T>(
+        &mut self,
+        key: Key,
+        ticket: Ticket,
+        pending: Pending,
+        progress: Progress<T>,
+        then: impl FnOnce(&mut Self, Key, Pending, Result<T, StoreError>),
+    ) {
+        match progress {
+            Progress::Done(result) => then(self, key, pending, result),
+            Progress::Later => {
+                if let Some(lane) = self.lanes.get_mut(key) {
+                    lane.waiting = Some((ticket, pending));
+                    self.waiting.insert(ticket, key);
+                }
+            }
+        }
+    }
+
+    /// Takes a store's late answer, and goes on with what the lane has queued meanwhile.
+    #[expect(dead_code, reason = "the memory store answers at once")]
+    pub(crate) fn complete(&mut self, ticket: Ticket, answer: Answer) {
+        let Some(key) = self.waiting.remove(&ticket) else { return };
+        let Some((_, pending)) = self.lanes.get_mut(key).and_then(|lane| lane.waiting.take()) else { return };
+        match answer {
+            Answer::Opened(result) => self.opened(key, pending, result),
+            Answer::Appended(result) => self.published(key, pending, result),
+            Answer::Read(result) => self.read(key, pending, result),
+            Answer::Deleted(result) => self.deleted(key, pending, result),
+        }
+        while let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.waiting.is_none()) {
+            let Some(op) = lane.queue.pop_front() else { break };
+            self.run(key, op);
+        }
+    }
+
+    /// Goes on with whatever asked for a page.
+    pub(crate) fn read(&mut self, key: Key, pending: Pending, page: Result<Page, StoreError>) {
+        match pending {
+            Pending::Op(LaneOp::Join(join)) => self.joined(key, &join, page),
+            Pending::Op(LaneOp::CatchUp { conn, from }) => self.caught_up(key, conn, from, page),
+            Pending::Op(LaneOp::History { asked, args }) => self.history_read(key, &asked, &args, page),
+            Pending::Op(LaneOp::Info { asked, .. }) => self.info_read(key, &asked, page),
+            other => unreachable!("only these read, not {other:?}"),
+        }
+    }
+
+    pub(crate) fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    /// Answers that a request is not carried out, and lets telemetry know.
+    pub(crate) fn refuse(&mut self, asked: &Asked, topic: Option<Topic>, refusal: &Refusal) {
+        self.shared.tell_refused(asked, topic, refusal.code);
+        self.egress.refuse(asked, refusal);
+    }
+
+    /// Answers that the store could not do it.
+    pub(crate) fn refuse_store(&mut self, asked: &Asked, topic: Option<Topic>, error: &StoreError) {
+        let code = match error {
+            StoreError::Unavailable(_) => ErrorCode::StorageUnavailable,
+            StoreError::Full => ErrorCode::Overloaded,
+        };
+        self.refuse(asked, topic, &Refusal::new(code, error.to_string()));
+    }
+
+    /// Takes a connection out of a lane without an answer: it is gone.
+    fn part(&mut self, key: Key, conn: ConnId) {
+        self.remove_member(key, conn);
+    }
+}
+
+impl LaneOp {
+    /// Who waits for the answer.
+    pub(crate) fn asked(&self) -> Option<&Asked> {
+        match self {
+            Self::Publish(publish) => Some(&publish.asked),
+            Self::Join(join) => Some(&join.asked),
+            Self::Leave { asked }
+            | Self::Create { asked, .. }
+            | Self::Delete { asked, .. }
+            | Self::Info { asked, .. }
+            | Self::Members { asked, .. }
+            | Self::History { asked, .. } => Some(asked),
+            Self::CatchUp { .. } => None,
+        }
+    }
+}

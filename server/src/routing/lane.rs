@@ -1,0 +1,152 @@
+//! One topic: its members, the order of what happens to it, and what waits to be fanned out.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arqonbus_protocol::{Durability, Position, Topic};
+use bytes::Bytes;
+use indexmap::IndexMap;
+
+use super::op::LaneOp;
+use super::{ConnId, LaneId};
+use crate::fanout::Delivery;
+use crate::hash::State;
+use crate::routing::Egress;
+use crate::session::Identity;
+use crate::storage::{LogSettings, Ticket};
+
+/// A topic on its home shard.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) id: LaneId,
+    pub(crate) topic: Topic,
+    pub(crate) settings: LogSettings,
+    pub(crate) durability: Durability,
+    pub(crate) description: Option<String>,
+    /// Created by command or declared in the configuration: stays when it is idle.
+    pub(crate) declared: bool,
+    /// The last position that was given.
+    pub(crate) head: Position,
+    pub(crate) members: IndexMap<ConnId, Member, State>,
+    /// Members by the shard they live on.
+    by_shard: Vec<u32>,
+    /// Members that want to hear who joins and leaves.
+    pub(crate) watchers: u32,
+    /// Stored, not yet fanned out.
+    batch: Vec<Bytes>,
+    /// The question to the store that this lane waits for, and what to do with the answer.
+    pub(crate) waiting: Option<(Ticket, Pending)>,
+    /// What came meanwhile.
+    pub(crate) queue: VecDeque<LaneOp>,
+}
+
+/// What a lane does once the store has answered.
+#[derive(Debug)]
+pub(crate) enum Pending {
+    /// Begin: the log is open.
+    Open,
+    /// Go on with this, which asked.
+    Op(LaneOp),
+}
+
+/// One connection's membership.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub(crate) who: Arc<Identity>,
+    pub(crate) joined_unix_ms: u64,
+    pub(crate) presence: bool,
+    /// Joined by name.
+    pub(crate) exact: bool,
+    /// Joined by so many patterns.
+    pub(crate) patterns: u16,
+}
+
+impl Lane {
+    pub(crate) fn new(id: LaneId, topic: Topic, settings: LogSettings, durability: Durability, head: Position, shards: usize) -> Self {
+        Self {
+            id,
+            topic,
+            settings,
+            durability,
+            description: None,
+            declared: false,
+            head,
+            members: IndexMap::default(),
+            by_shard: vec![0; shards],
+            watchers: 0,
+            batch: Vec::new(),
+            waiting: None,
+            queue: VecDeque::new(),
+        }
+    }
+
+    /// Adds a way in for `conn`; gives whether it is new here.
+    pub(crate) fn enter(&mut self, conn: ConnId, member: Member) -> bool {
+        if let Some(present) = self.members.get_mut(&conn) {
+            present.exact |= member.exact;
+            present.patterns += member.patterns;
+            if member.presence && !present.presence {
+                present.presence = true;
+                self.watchers += 1;
+            }
+            return false;
+        }
+        self.watchers += u32::from(member.presence);
+        self.by_shard[usize::from(conn.shard)] += 1;
+        self.members.insert(conn, member);
+        true
+    }
+
+    /// Removes `conn` altogether.
+    pub(crate) fn exit(&mut self, conn: ConnId) -> Option<Member> {
+        let member = self.members.swap_remove(&conn)?;
+        self.watchers -= u32::from(member.presence);
+        self.by_shard[usize::from(conn.shard)] -= 1;
+        Some(member)
+    }
+
+    /// Whether anybody but `conn` would receive what is published.
+    pub(crate) fn reaches_another_than(&self, conn: ConnId) -> bool {
+        self.members.len() > usize::from(self.members.contains_key(&conn))
+    }
+
+    /// Lets `body` join what is fanned out next. Gives whether it is the first.
+    pub(crate) fn gather(&mut self, body: Bytes) -> bool {
+        if self.members.is_empty() {
+            return false;
+        }
+        self.batch.push(body);
+        self.batch.len() == 1
+    }
+
+    /// Fans out what was gathered. To be done before the membership changes, and at the end of each tick.
+    pub(crate) fn flush(&mut self, egress: &mut Egress) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let bodies: Arc<[Bytes]> = self.batch.drain(..).collect();
+        self.fan(&bodies, None, egress);
+        if self.batch.capacity() > 1_024 {
+            self.batch = Vec::new();
+        }
+    }
+
+    /// Fans out `bodies` now, after what was gathered before.
+    pub(crate) fn fan(&self, bodies: &Arc<[Bytes]>, except: Option<ConnId>, egress: &mut Egress) {
+        for (shard, count) in (0..).zip(&self.by_shard) {
+            if *count > 0 {
+                let except = except.filter(|conn| conn.shard == shard).map(|conn| conn.key);
+                egress.push(shard, Delivery::Fan { lane: self.id, bodies: Arc::clone(bodies), except });
+            }
+        }
+    }
+
+    /// Tells every shard that has members.
+    pub(crate) fn tell_shards(&self, egress: &mut Egress, delivery: impl Fn() -> Delivery) {
+        for (shard, count) in (0..).zip(&self.by_shard) {
+            if *count > 0 {
+                egress.push(shard, delivery());
+            }
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Where things are decided in order: lanes, the directory, patterns. One [`Home`] a shard; it takes [`Op`]s and gives [`Delivery`]s.
+
+mod answer;
+mod broadcast;
+mod catch_up;
+mod directory;
+mod home;
+mod lane;
+mod op;
+mod patterns;
+mod publish;
+mod upkeep;
+
+pub(crate) use answer::Egress;
+pub(crate) use home::{Counts, Home};
+pub(crate) use lane::{Lane, Member, Pending};
+pub(crate) use op::{Asked, ConnId, JoinOp, LaneId, LaneOp, Op, PublishOp, ShardId};
+pub(crate) use patterns::PatternMember;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! What a session asks of the shard that owns a topic, client or user.
+
+use std::sync::Arc;
+
+use arqonbus_protocol::{
+    ChannelInfoArgs, ClientId, CloseCode, CommandSpec, CreateChannelArgs, DeleteChannelArgs, HistoryArgs, JoinArgs, ListChannelsArgs, ListRoomsArgs, MembersArgs,
+    MessageId, Pattern, Position, Target, Topic, UserId,
+};
+use bytes::Bytes;
+
+use crate::session::Identity;
+use crate::slots::Key;
+use crate::storage::{Entry, Fingerprint};
+
+/// A shard, by number.
+pub(crate) type ShardId = u16;
+
+/// A connection, wherever it lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ConnId {
+    pub(crate) shard: ShardId,
+    pub(crate) key: Key,
+}
+
+/// A lane, wherever it lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LaneId {
+    pub(crate) shard: ShardId,
+    pub(crate) key: Key,
+}
+
+/// Who asks, and under which id the answer goes back.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) conn: ConnId,
+    pub(crate) who: Arc<Identity>,
+    pub(crate) request_id: MessageId,
+    /// The command that asks; none for a message.
+    pub(crate) command: Option<&'static CommandSpec>,
+}
+
+/// One question to a home. Questions of one connection to one home stay in order.
+#[derive(Debug)]
+pub(crate) enum Op {
+    /// For the lane of a topic.
+    Lane(Topic, LaneOp),
+    /// To a target that is not a topic: private, room, everyone.
+    Send(Box<PublishOp>),
+    /// Join all topics that match, here.
+    JoinPattern { asked: Asked, gather: u32, args: Box<JoinArgs> },
+    /// Leave a pattern, here.
+    LeavePattern { conn: ConnId, pattern: Pattern },
+    /// The next page for a member that is catching up.
+    CatchUp { lane: LaneId, conn: ConnId, from: Position },
+    /// A connection is gone from a lane.
+    Part { lane: LaneId, conn: ConnId },
+    /// A connection is gone; forget its patterns.
+    PartPatterns { conn: ConnId },
+    /// A connection now answers to a client id.
+    Register { asked: Asked, reply: Option<Bytes> },
+    /// A connection no longer answers to a client id.
+    Unregister { client: ClientId, conn: ConnId },
+    /// A connection now acts for a user.
+    RegisterUser { user: UserId, conn: ConnId },
+    /// A connection no longer acts for a user.
+    UnregisterUser { user: UserId, conn: ConnId },
+    /// Close the connections of a client or user.
+    Kick { asked: Asked, target: Target, code: CloseCode },
+    /// List rooms, here.
+    ListRooms { asked: Asked, gather: u32, args: ListRoomsArgs },
+    /// List a room's channels, here.
+    ListChannels { asked: Asked, gather: u32, args: Box<ListChannelsArgs> },
+    /// Count, here.
+    Status { asked: Asked, gather: u32 },
+}
+
+/// One question to a lane.
+#[derive(Debug)]
+pub(crate) enum LaneOp {
+    Publish(Box<PublishOp>),
+    Join(Box<JoinOp>),
+    Leave { asked: Asked },
+    Create { asked: Asked, args: Box<CreateChannelArgs> },
+    Delete { asked: Asked, args: Box<DeleteChannelArgs> },
+    Info { asked: Asked, args: Box<ChannelInfoArgs> },
+    Members { asked: Asked, args: Box<MembersArgs> },
+    History { asked: Asked, args: Box<HistoryArgs> },
+    CatchUp { conn: ConnId, from: Position },
+}
+
+/// A message that is ready to be stored and delivered.
+#[derive(Debug)]
+pub(crate) struct PublishOp {
+    pub(crate) asked: Asked,
+    pub(crate) target: Target,
+    pub(crate) entry: Entry,
+    /// Set where the client gave an id.
+    pub(crate) fingerprint: Option<Fingerprint>,
+    pub(crate) request: bool,
+    pub(crate) ack: bool,
+    pub(crate) exclude_sender: bool,
+}
+
+/// One member's way into one lane.
+#[derive(Debug)]
+pub(crate) struct JoinOp {
+    pub(crate) asked: Asked,
+    pub(crate) since: Option<Position>,
+    pub(crate) replay: Option<u32>,
+    pub(crate) presence: bool,
+    /// The gather of the pattern join that this is a part of.
+    pub(crate) pattern: Option<PatternPart>,
+}
+
+/// A topic's part in a pattern join.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PatternPart {
+    pub(crate) gather: u32,
+    /// Whether delivery begins with the first held message where no position is known.
+    pub(crate) resumes: bool,
+}

@@ -1,0 +1,75 @@
+//! Publishing to a topic: stored, then acknowledged, then gathered for its audience.
+
+use std::sync::Arc;
+
+use arqonbus_protocol::{ErrorCode, EventBody, Gap, GapReason, Position, PublishResult, Refusal, Topic, encode_event};
+use bytes::Bytes;
+
+use super::Home;
+use super::lane::{Lane, Pending};
+use super::op::{LaneOp, PublishOp};
+use crate::slots::Key;
+use crate::storage::{Appended, StoreError};
+
+impl Home {
+    pub(super) fn publish(&mut self, key: Key, publish: Box<PublishOp>) {
+        let Some(lane) = self.lanes.get(key) else { return };
+        let topic = lane.topic;
+        if publish.request && !lane.reaches_another_than(publish.asked.conn) {
+            return self.refuse(&publish.asked, Some(topic), &Refusal::new(ErrorCode::NoResponder, "nobody is there to answer"));
+        }
+        self.counts.messages_in += 1;
+        self.counts.bytes_in += publish.entry.text.len() as u64;
+        let ticket = self.ticket();
+        let appended = self.store.append(&topic, publish.entry.clone(), publish.fingerprint, self.now, ticket);
+        self.answered(key, ticket, Pending::Op(LaneOp::Publish(publish)), appended, Self::published);
+    }
+
+    pub(super) fn published(&mut self, key: Key, pending: Pending, appended: Result<Appended, StoreError>) {
+        let Pending::Op(LaneOp::Publish(publish)) = pending else { return };
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let topic = lane.topic;
+        let (position, duplicate) = match appended {
+            Ok(Appended::Stored { position, body }) => {
+                if position.epoch != lane.head.epoch {
+                    let gap = epoch_gap(&topic, lane.head, position, self.timestamp);
+                    lane.flush(&mut self.egress);
+                    lane.fan(&Arc::from([gap]), None, &mut self.egress);
+                }
+                lane.head = position;
+                if publish.exclude_sender {
+                    lane.flush(&mut self.egress);
+                    lane.fan(&Arc::from([body]), Some(publish.asked.conn), &mut self.egress);
+                } else if lane.gather(body) {
+                    self.gathered.push(key);
+                }
+                (position, false)
+            }
+            Ok(Appended::Duplicate { position }) => (position, true),
+            Ok(Appended::Conflict) => {
+                return self.refuse(&publish.asked, Some(topic), &id_conflict());
+            }
+            Err(error) => return self.refuse_store(&publish.asked, Some(topic), &error),
+        };
+        if publish.ack {
+            let durability = self.durability(key);
+            self.egress.ok(&publish.asked, &PublishResult { position: Some(position), durability, duplicate });
+        }
+    }
+
+    fn durability(&self, key: Key) -> arqonbus_protocol::Durability {
+        self.lanes.get(key).map_or(arqonbus_protocol::Durability::None, |lane: &Lane| lane.durability)
+    }
+}
+
+/// The refusal of an id that was used for another content.
+pub(super) fn id_conflict() -> Refusal {
+    Refusal::new(ErrorCode::IdConflict, "this id was used for another message a moment ago").at("/id")
+}
+
+/// The log began a new epoch under its members.
+fn epoch_gap(topic: &Topic, from: Position, first: Position, timestamp: arqonbus_protocol::Timestamp) -> Bytes {
+    let to = Position { seq: first.seq - 1, ..first };
+    let gap = Gap { reason: GapReason::EpochChanged, from: Some(from), to, refetch_after_ms: 0 };
+    encode_event(&EventBody::Gap(gap), Some(topic), &timestamp).into()
+}

@@ -1,0 +1,98 @@
+//! What a home does about once a second: forget what is idle, tell the metrics.
+
+use std::sync::Arc;
+
+use arqonbus_protocol::{EventBody, Presence};
+
+use super::{ConnId, Home};
+use crate::fanout::Delivery;
+use crate::session::Identity;
+use crate::slots::Key;
+use crate::telemetry::Signal;
+
+/// Lanes looked at in one sweep: bounded, so that a sweep is never felt.
+const LANES_PER_SWEEP: usize = 2_000;
+
+impl Home {
+    /// Forgets idle lanes and expired entries; a bounded amount of work.
+    pub(crate) fn sweep(&mut self) {
+        self.store.sweep(self.now);
+        self.sent.expire(self.now);
+        let keys = self.lanes.keys();
+        let from = keys.partition_point(|key| key.index() < self.upkeep_from);
+        let turn: Vec<Key> = keys[from..].iter().copied().take(LANES_PER_SWEEP).collect();
+        self.upkeep_from = if turn.len() < LANES_PER_SWEEP { 0 } else { turn.last().map_or(0, |key| key.index() + 1) };
+        for key in turn {
+            self.forget_if_idle(key);
+        }
+        self.tell_gauges();
+    }
+
+    fn forget_if_idle(&mut self, key: Key) {
+        let Some(lane) = self.lanes.get(key).filter(|lane| lane.is_idle()) else { return };
+        let topic = lane.topic;
+        if !self.store.is_forgettable(&topic, self.now) {
+            return;
+        }
+        let ticket = self.ticket();
+        // Nothing is held, so nothing is lost if the store has to be asked again.
+        let _ = self.store.delete(&topic, ticket);
+        self.remove_lane(key);
+        self.shared.telemetry.tell(&Signal::Forgotten { topic });
+    }
+
+    /// Removes a lane from all maps.
+    pub(crate) fn remove_lane(&mut self, key: Key) {
+        if let Some(lane) = self.lanes.remove(key) {
+            self.by_topic.remove(&lane.topic);
+            self.shared.release_channel();
+        }
+    }
+
+    /// Takes `conn` out of a lane altogether; tells those who watch.
+    pub(crate) fn remove_member(&mut self, key: Key, conn: ConnId) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        lane.flush(&mut self.egress);
+        let Some(member) = lane.exit(conn) else { return };
+        let topic = lane.topic;
+        self.tell_presence(key, &member.who, conn, EventBody::Left);
+        self.shared.telemetry.tell(&Signal::Left { client: member.who.client, user: member.who.user, left: topic.into() });
+    }
+
+    /// Takes one pattern's way into a lane from `conn`, and `conn` itself where that was the last.
+    pub(crate) fn leave_by_pattern(&mut self, key: Key, conn: ConnId) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let Some(member) = lane.members.get_mut(&conn) else { return };
+        member.patterns = member.patterns.saturating_sub(1);
+        if member.patterns == 0 && !member.exact {
+            let id = lane.id;
+            self.remove_member(key, conn);
+            self.egress.push(conn.shard, Delivery::Exit { lane: id, conn: conn.key, reply: None });
+        }
+    }
+
+    /// Tells a lane's watchers who came or went.
+    pub(crate) fn tell_presence(&mut self, key: Key, who: &Arc<Identity>, about: ConnId, event: fn(Presence) -> EventBody) {
+        let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.watchers > 0) else { return };
+        lane.flush(&mut self.egress);
+        let members = lane.members.len() as u64;
+        let about_them = who.about.as_deref();
+        let presence = Presence {
+            client: who.client,
+            user: who.user,
+            name: about_them.and_then(|about| about.name.clone()),
+            kind: about_them.and_then(|about| about.kind.clone()),
+            members,
+        };
+        let body: bytes::Bytes = arqonbus_protocol::encode_event(&event(presence), Some(&lane.topic), &self.timestamp).into();
+        for (conn, _) in lane.members.iter().filter(|(conn, member)| member.presence && **conn != about) {
+            self.egress.send(*conn, body.clone());
+        }
+    }
+
+    fn tell_gauges(&self) {
+        let status = self.store.status();
+        self.shared.tell_held(self.shard, self.by_topic.len() as u64, status.messages, status.bytes);
+    }
+}
+

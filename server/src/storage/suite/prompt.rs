@@ -1,0 +1,87 @@
+//! The harness of stores that always answer at once.
+
+use arqonbus_protocol::{Durability, StorageStatus, Topic};
+
+use super::Harness;
+use crate::clock::Moment;
+use crate::storage::{Appended, Entry, Fingerprint, LogSettings, LogState, Page, Progress, ReadRange, Store, StoreError, Ticket};
+
+/// A store that answers at once, and moments that pass when told.
+#[derive(Debug)]
+pub struct Prompt<S> {
+    store: S,
+    now: Moment,
+    asked: u64,
+    topics: u64,
+    history_bytes_max: Option<u64>,
+}
+
+impl<S: Store> Prompt<S> {
+    /// Drives `store`, which keeps all history under `history_bytes_max` where it has such a cap.
+    pub fn new(store: S, history_bytes_max: Option<u64>) -> Self {
+        Self { store, now: Moment(1_000), asked: 0, topics: 0, history_bytes_max }
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.asked += 1;
+        Ticket(self.asked)
+    }
+}
+
+fn answer<T>(progress: Progress<T>) -> Result<T, StoreError> {
+    match progress {
+        Progress::Done(answer) => answer,
+        Progress::Later => panic!("the store answers later: it needs a harness of its own"),
+    }
+}
+
+impl<S: Store> Harness for Prompt<S> {
+    fn topic(&mut self) -> Topic {
+        self.topics += 1;
+        format!("suite:t{}", self.topics).parse().expect("room and channel are names")
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.now = self.now.plus_ms(ms);
+    }
+
+    fn history_bytes_max(&self) -> Option<u64> {
+        self.history_bytes_max
+    }
+
+    fn durability(&self, settings: &LogSettings) -> Durability {
+        self.store.durability(settings)
+    }
+
+    fn open(&mut self, topic: &Topic, settings: &LogSettings) -> Result<LogState, StoreError> {
+        let ticket = self.ticket();
+        answer(self.store.open(topic, settings, self.now, ticket))
+    }
+
+    fn append(&mut self, topic: &Topic, entry: Entry, fingerprint: Option<Fingerprint>) -> Result<Appended, StoreError> {
+        let ticket = self.ticket();
+        answer(self.store.append(topic, entry, fingerprint, self.now, ticket))
+    }
+
+    fn read(&mut self, topic: &Topic, range: &ReadRange) -> Result<Page, StoreError> {
+        let ticket = self.ticket();
+        answer(self.store.read(topic, range, self.now, ticket))
+    }
+
+    fn delete(&mut self, topic: &Topic) -> Result<(), StoreError> {
+        let ticket = self.ticket();
+        answer(self.store.delete(topic, ticket))
+    }
+
+    fn is_forgettable(&mut self, topic: &Topic) -> bool {
+        self.store.is_forgettable(topic, self.now)
+    }
+
+    fn sweep(&mut self) {
+        self.store.sweep(self.now);
+    }
+
+    fn status(&self) -> StorageStatus {
+        self.store.status()
+    }
+}

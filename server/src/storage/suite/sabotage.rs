@@ -1,0 +1,221 @@
+//! The suite can fail: a store that breaks one promise fails the cases that ask for it.
+
+use std::sync::Arc;
+
+use arqonbus_protocol::{Durability, Epoch, StorageStatus, Topic};
+
+use super::{Harness, Prompt, failures};
+use crate::clock::Moment;
+use crate::storage::{
+    Appended, Bound, Budget, Entry, Fingerprint, LogSettings, LogState, MemoryStore, Page, Position, Progress, ReadRange, Store, Ticket,
+};
+
+const CAP: u64 = 1 << 20;
+
+/// A promise broken, beside the cases that must notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Nothing,
+    DropsEveryFifth,
+    RepeatsASeq,
+    AnswersWithoutPosition,
+    ReadsWithAHole,
+    RepeatsTheEpoch,
+    OneEpochForAll,
+    ForgetsToDelete,
+    ForgetsIds,
+    IgnoresContent,
+    IdsLastForEver,
+    TrimsOneTooMany,
+    HoldsOneTooMany,
+    HoldsAnyAge,
+    HoldsAnyBytes,
+    HoldsAnyHistory,
+    KeepsToFormerSettings,
+    NeverSaysMore,
+    PagesOfAnyBytes,
+    SinceIsInclusive,
+    UntilIsExclusive,
+    TimesAreOffByOne,
+    BackwardIsForward,
+    ForgetsWhatItHolds,
+    NeverSweeps,
+    MiscountsItself,
+    ClaimsDurability,
+}
+
+/// A memory store with one fault.
+struct Broken {
+    inner: MemoryStore,
+    fault: Fault,
+    appended: u64,
+    settings: Option<LogSettings>,
+}
+
+fn broken(fault: Fault) -> Box<dyn Harness> {
+    let cap = if fault == Fault::HoldsAnyHistory { u64::MAX } else { CAP };
+    let inner = MemoryStore::new(7, Arc::new(Budget::new(cap)));
+    Box::new(Prompt::new(Broken { inner, fault, appended: 0, settings: None }, Some(CAP)))
+}
+
+impl Broken {
+    fn settings(&mut self, settings: &LogSettings) -> LogSettings {
+        let mut settings = settings.clone();
+        match self.fault {
+            Fault::TrimsOneTooMany => settings.messages_max = settings.messages_max.saturating_sub(1),
+            Fault::HoldsOneTooMany => settings.messages_max += 1,
+            Fault::HoldsAnyAge => settings.age_ms_max = u64::MAX,
+            Fault::HoldsAnyBytes => settings.bytes_max = u64::MAX,
+            Fault::IdsLastForEver => settings.dedup_ms = u64::MAX,
+            Fault::KeepsToFormerSettings => settings = self.settings.replace(settings.clone()).unwrap_or(settings),
+            _ => {}
+        }
+        settings
+    }
+
+    fn change_state(&self, state: &mut LogState) {
+        if self.fault == Fault::OneEpochForAll {
+            state.head.epoch = Epoch::from_number(1);
+        }
+    }
+}
+
+fn change<T>(progress: Progress<T>, change: impl FnOnce(&mut T)) -> Progress<T> {
+    let Progress::Done(Ok(mut answer)) = progress else { return progress };
+    change(&mut answer);
+    Progress::Done(Ok(answer))
+}
+
+impl Store for Broken {
+    fn kind(&self) -> &'static str {
+        "broken"
+    }
+
+    fn durability(&self, settings: &LogSettings) -> Durability {
+        if self.fault == Fault::ClaimsDurability { Durability::Memory } else { self.inner.durability(settings) }
+    }
+
+    fn open(&mut self, topic: &Topic, settings: &LogSettings, now: Moment, ticket: Ticket) -> Progress<LogState> {
+        let settings = self.settings(settings);
+        change(self.inner.open(topic, &settings, now, ticket), |state| {
+            self.change_state(state);
+            if self.fault == Fault::RepeatsTheEpoch {
+                state.head.epoch = Epoch::from_number(u64::from(topic.channel.as_bytes()[1]));
+            }
+        })
+    }
+
+    fn append(&mut self, topic: &Topic, entry: Entry, fingerprint: Option<Fingerprint>, now: Moment, ticket: Ticket) -> Progress<Appended> {
+        self.appended += 1;
+        let fingerprint = match self.fault {
+            Fault::ForgetsIds => None,
+            Fault::IgnoresContent => fingerprint.map(|fingerprint| Fingerprint { content: 0, ..fingerprint }),
+            _ => fingerprint,
+        };
+        if self.fault == Fault::DropsEveryFifth && self.appended % 5 == 0 {
+            let Progress::Done(Ok(page)) = self.inner.read(topic, &super::ALL, now, ticket) else { panic!("memory answers at once") };
+            let position = page.state.head.next();
+            return Progress::Done(Ok(Appended::Stored { position, body: entry.place(&position) }));
+        }
+        let text = entry.text.clone();
+        change(self.inner.append(topic, entry, fingerprint, now, ticket), |answer| {
+            let Appended::Stored { position, body } = answer else { return };
+            match self.fault {
+                Fault::RepeatsASeq if self.appended % 7 == 0 => *position = Position { seq: position.seq - 1, ..*position },
+                Fault::AnswersWithoutPosition => *body = text,
+                _ => {}
+            }
+        })
+    }
+
+    fn read(&mut self, topic: &Topic, range: &ReadRange, now: Moment, ticket: Ticket) -> Progress<Page> {
+        let mut range = *range;
+        match (self.fault, range.since, range.until) {
+            (Fault::PagesOfAnyBytes, _, _) => range.bytes_max = usize::MAX,
+            (Fault::SinceIsInclusive, Some(Bound::Seq(seq)), _) => range.since = Some(Bound::Seq(seq.saturating_sub(1))),
+            (Fault::UntilIsExclusive, _, Some(Bound::Seq(seq))) => range.until = Some(Bound::Seq(seq.saturating_sub(1))),
+            (Fault::TimesAreOffByOne, Some(Bound::Time(time)), _) => range.since = super::time(time.unix_ms() + 1),
+            (Fault::BackwardIsForward, _, _) => range.direction = super::Direction::Forward,
+            _ => {}
+        }
+        change(self.inner.read(topic, &range, now, ticket), |page| {
+            self.change_state(&mut page.state);
+            match self.fault {
+                Fault::ReadsWithAHole if page.entries.len() > 5 => drop(page.entries.remove(3)),
+                Fault::NeverSaysMore => page.more = false,
+                _ => {}
+            }
+        })
+    }
+
+    fn delete(&mut self, topic: &Topic, ticket: Ticket) -> Progress<()> {
+        if self.fault == Fault::ForgetsToDelete { Progress::Done(Ok(())) } else { self.inner.delete(topic, ticket) }
+    }
+
+    fn is_forgettable(&mut self, topic: &Topic, now: Moment) -> bool {
+        self.inner.is_forgettable(topic, now) || self.fault == Fault::ForgetsWhatItHolds
+    }
+
+    fn sweep(&mut self, now: Moment) {
+        if self.fault != Fault::NeverSweeps {
+            self.inner.sweep(now);
+        }
+    }
+
+    fn status(&self) -> StorageStatus {
+        let mut status = self.inner.status();
+        if self.fault == Fault::MiscountsItself {
+            status.messages = status.messages * 2 + 1;
+        }
+        status
+    }
+}
+
+/// Each fault with the cases that must fail, among others.
+const TABLE: &[(Fault, &[&str])] = &[
+    (Fault::DropsEveryFifth, &["seqs_count_up_without_holes_and_bodies_carry_them", "an_entry_is_read_as_it_was_answered"]),
+    (Fault::RepeatsASeq, &["seqs_count_up_without_holes_and_bodies_carry_them"]),
+    (Fault::AnswersWithoutPosition, &["seqs_count_up_without_holes_and_bodies_carry_them"]),
+    (Fault::ReadsWithAHole, &["seqs_count_up_without_holes_and_bodies_carry_them", "forward_pages_cover_exactly", "backward_pages_cover_exactly"]),
+    (Fault::RepeatsTheEpoch, &["epochs_never_repeat", "delete_ends_the_epoch_and_all_it_held"]),
+    (Fault::OneEpochForAll, &["epochs_never_repeat", "delete_ends_the_epoch_and_all_it_held"]),
+    (Fault::ForgetsToDelete, &["epochs_never_repeat", "delete_ends_the_epoch_and_all_it_held", "ids_are_forgotten_with_their_log"]),
+    (Fault::ForgetsIds, &["the_same_again_is_a_duplicate", "the_latest_ids_are_remembered", "ids_are_remembered_longer_than_entries"]),
+    (Fault::IgnoresContent, &["the_same_id_with_another_content_is_a_conflict"]),
+    (Fault::IdsLastForEver, &["the_window_ends", "forgettable_only_where_nothing_is_held_or_remembered"]),
+    (Fault::TrimsOneTooMany, &["no_more_messages_than_allowed_and_no_fewer"]),
+    (Fault::HoldsOneTooMany, &["no_more_messages_than_allowed_and_no_fewer", "a_log_of_nothing_counts_on_and_holds_nothing"]),
+    (Fault::HoldsAnyAge, &["nothing_older_than_allowed", "forgettable_only_where_nothing_is_held_or_remembered"]),
+    (Fault::HoldsAnyBytes, &["no_more_bytes_than_allowed", "an_entry_over_all_bytes_allowed_is_not_held"]),
+    (Fault::HoldsAnyHistory, &["all_history_stays_under_the_cap", "the_largest_log_gives_first_for_the_cap"]),
+    (Fault::KeepsToFormerSettings, &["new_settings_apply_at_once"]),
+    (Fault::NeverSaysMore, &["forward_pages_cover_exactly", "backward_pages_cover_exactly"]),
+    (Fault::PagesOfAnyBytes, &["a_page_ends_at_its_bytes_but_gives_one"]),
+    (Fault::SinceIsInclusive, &["bounds_by_seq", "forward_pages_cover_exactly"]),
+    (Fault::UntilIsExclusive, &["bounds_by_seq", "backward_pages_cover_exactly"]),
+    (Fault::TimesAreOffByOne, &["bounds_by_time", "a_clock_set_back_loses_and_repeats_nothing"]),
+    (Fault::BackwardIsForward, &["backward_pages_cover_exactly", "bounds_by_seq"]),
+    (Fault::ForgetsWhatItHolds, &["forgettable_only_where_nothing_is_held_or_remembered"]),
+    (Fault::NeverSweeps, &["a_sweep_gives_up_what_is_too_old"]),
+    (Fault::MiscountsItself, &["status_counts_what_is_held"]),
+    (Fault::ClaimsDurability, &["a_log_of_nothing_counts_on_and_holds_nothing"]),
+];
+
+#[test]
+fn each_fault_fails_the_cases_that_ask_for_it() {
+    assert_eq!(failures(&mut || broken(Fault::Nothing)), [], "the wrapper itself breaks nothing");
+    for (fault, expected) in TABLE {
+        let failed: Vec<&str> = failures(&mut || broken(*fault)).into_iter().map(|(name, _)| name).collect();
+        for name in *expected {
+            assert!(failed.contains(name), "{fault:?} passes {name}; it fails {failed:?}");
+        }
+    }
+}
+
+/// A case that no fault fails proves nothing.
+#[test]
+fn each_case_is_failed_by_some_fault() {
+    let failed: Vec<&str> = TABLE.iter().flat_map(|(fault, _)| failures(&mut || broken(*fault))).map(|(name, _)| name).collect();
+    let unproven: Vec<&str> = super::CASES.iter().map(|(name, _)| *name).filter(|name| !failed.contains(name)).collect();
+    assert_eq!(unproven, [] as [&str; 0]);
+}
