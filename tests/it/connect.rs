@@ -74,7 +74,18 @@ async fn an_invented_resume_key_restores_nothing() {
     let mut victim = Peer::connect(&server).await;
     let key = victim.ok("connect", json!({})).await["resume"].as_str().unwrap().to_owned();
     // The same length and form, another secret.
-    let forged: String = key.chars().map(|c| if c == 'a' { 'b' } else if c.is_ascii_digit() { '0' } else { c }).collect();
+    let forged: String = key
+        .chars()
+        .map(|c| {
+            if c == 'a' {
+                'b'
+            } else if c.is_ascii_digit() {
+                '0'
+            } else {
+                c
+            }
+        })
+        .collect();
     for key in [forged, victim.client.clone(), String::new(), "x".repeat(10_000)] {
         let mut thief = Peer::connect(&server).await;
         let response = thief.request(json!({"type": "command", "command": "connect", "args": {"resume": key}})).await;

@@ -1,7 +1,10 @@
 //! How channels come to be and end.
 
 use arqonbus_server::config::{Create, Rule};
-use arqonbus_tests::harness::{Peer, Server, peer::{code, message}};
+use arqonbus_tests::harness::{
+    Peer, Server,
+    peer::{code, message},
+};
 use serde_json::json;
 
 fn rule(topics: &str) -> Rule {

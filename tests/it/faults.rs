@@ -29,14 +29,12 @@ impl Run {
         let mut run = Self { recorder, topic, publishers: JoinSet::new(), subscribers: JoinSet::new(), end };
         for number in 0..subscribers {
             let subscriber = Subscriber { number, topic, ready: Arc::clone(&ready), until: until.clone() };
-            let recorder = run.recorder.clone();
-            run.subscribers.spawn(async move { subscriber.run(&address, &recorder).await });
+            run.subscribers.spawn(subscriber.run(address, run.recorder.clone()));
         }
         let _ = ready.acquire_many(subscribers).await.unwrap();
         for number in 0..publishers {
             let publisher = Publisher { number, topics: vec![topic], count, window: 16 };
-            let recorder = run.recorder.clone();
-            run.publishers.spawn(async move { publisher.run(&address, &recorder).await });
+            run.publishers.spawn(publisher.run(address, run.recorder.clone()));
         }
         run
     }
@@ -66,6 +64,7 @@ impl Run {
 }
 
 /// Runs a test with the seed from `ARQONBUS_SEED`, or one that is always the same, and prints it.
+#[expect(clippy::print_stdout, reason = "shown where the test fails: how to see the failure again")]
 async fn seeded<F: Future<Output = ()>>(test: impl FnOnce(u64) -> F) {
     let seed = std::env::var("ARQONBUS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_122);
     println!("ARQONBUS_SEED={seed}");
@@ -163,10 +162,7 @@ async fn g06_g11_a_past_that_was_trimmed_while_away_is_announced() {
         let run = Run::begin(chaos.address(), 0, 6, 0).await;
         run.note(Fault::Trim);
         let publisher = Publisher { number: 9, topics: vec![run.topic], count: 2_000, window: 64 };
-        let publishing = {
-            let (address, recorder) = (server.address(), run.recorder.clone());
-            tokio::spawn(async move { publisher.run(&address, &recorder).await })
-        };
+        let publishing = tokio::spawn(publisher.run(server.address(), run.recorder.clone()));
         for flap in 1..=10 {
             run.reached(flap * 150).await;
             chaos.flap();

@@ -76,7 +76,9 @@ async fn held_messages_are_those_that_were_delivered_byte_for_byte() {
     let mut subscriber = Peer::joined(&server, "log:book").await;
     let mut publisher = Peer::introduce(&server, json!({"user": "ada"})).await;
     publisher
-        .send_text(r#"{"type":"message","id":"m1","room":"log","channel":"book","headers":{ "trace" : "1" },"payload":{ "a":1.0 },"correlation_id":"c1"}"#)
+        .send_text(
+            r#"{"type":"message","id":"m1","room":"log","channel":"book","headers":{ "trace" : "1" },"payload":{ "a":1.0 },"correlation_id":"c1"}"#,
+        )
         .await;
     let delivered = subscriber.next_text().await.unwrap();
     publisher.send(&json!({"type": "command", "id": "h", "command": "history", "args": {"room": "log", "channel": "book"}})).await;

@@ -1,6 +1,10 @@
 //! Every bound of the wire, and the answer at it.
 
-use arqonbus_tests::harness::{Ended, Peer, Reach, Server, http, peer::{code, message}, socket::{Socket, upgrade}};
+use arqonbus_tests::harness::{
+    Ended, Peer, Reach, Server, http,
+    peer::{code, message},
+    socket::{Socket, upgrade},
+};
 use serde_json::{Map, Value, json};
 
 #[tokio::test]

@@ -58,11 +58,8 @@ async fn members_are_listed_with_their_number() {
 async fn the_limit_of_a_list_is_bounded() {
     let server = Server::start();
     let mut peer = Peer::joined(&server, "a:b").await;
-    for (command, mut args) in [
-        ("list_rooms", json!({})),
-        ("list_channels", json!({"room": "a"})),
-        ("members", json!({"room": "a", "channel": "b"})),
-    ] {
+    for (command, mut args) in [("list_rooms", json!({})), ("list_channels", json!({"room": "a"})), ("members", json!({"room": "a", "channel": "b"}))]
+    {
         for limit in [json!(0), json!(1001), json!(-1), json!(2_147_483_648_u64)] {
             args["limit"] = limit;
             assert_eq!(peer.refused(command, args.clone()).await, "invalid_args", "{command} {args}");

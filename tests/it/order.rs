@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arqonbus_protocol::Topic;
 use arqonbus_tests::checker::{Recorder, What, assert_kept};
-use arqonbus_tests::harness::{Peer, Server};
+use arqonbus_tests::harness::{Peer, Reach, Server};
 use arqonbus_tests::load::{Publisher, Subscriber, head};
 use serde_json::json;
 use tokio::sync::{Semaphore, watch};
@@ -18,26 +18,24 @@ fn topics(count: usize) -> Vec<Topic> {
 async fn g01_g02_g03_g05_everybody_sees_one_order() {
     const TOPICS: usize = 10;
     const SUBSCRIBERS: u32 = 20;
-    let server = Arc::new(Server::start());
+    let server = Server::start();
     let (recorder, ready, topics) = (Recorder::default(), Arc::new(Semaphore::new(0)), topics(TOPICS));
     let ends: Vec<_> = topics.iter().map(|_| watch::channel(None)).collect();
     let mut subscribers = JoinSet::new();
     for number in 0..SUBSCRIBERS {
         let topic = number as usize % TOPICS;
         let subscriber = Subscriber { number, topic: topics[topic], ready: Arc::clone(&ready), until: ends[topic].1.clone() };
-        let (server, recorder) = (Arc::clone(&server), recorder.clone());
-        subscribers.spawn(async move { subscriber.run(&*server, &recorder).await });
+        subscribers.spawn(subscriber.run(server.address(), recorder.clone()));
     }
     let _ = ready.acquire_many(SUBSCRIBERS).await.unwrap();
     let mut publishers = JoinSet::new();
     for number in 0..8 {
         let publisher = Publisher { number, topics: topics.clone(), count: 500, window: 32 };
-        let (server, recorder) = (Arc::clone(&server), recorder.clone());
-        publishers.spawn(async move { publisher.run(&*server, &recorder).await });
+        publishers.spawn(publisher.run(server.address(), recorder.clone()));
     }
     publishers.join_all().await;
     for (topic, (end, _)) in topics.iter().zip(&ends) {
-        let head = head(&*server, *topic).await;
+        let head = head(&server, *topic).await;
         assert_eq!(head.seq, 400);
         end.send_replace(Some(head));
     }
@@ -89,24 +87,20 @@ async fn g05_what_the_server_owns_is_the_servers() {
 /// What a subscriber gets begins right after the head that the join's reply names, whatever is published meanwhile.
 #[tokio::test]
 async fn g08_nothing_is_lost_or_doubled_between_a_join_and_the_first_delivery() {
-    let server = Arc::new(Server::start());
+    let server = Server::start();
     let topic: Topic = "busy:topic".parse().unwrap();
     let (recorder, ready, (end, until)) = (Recorder::default(), Arc::new(Semaphore::new(0)), watch::channel(None));
     let publisher = Publisher { number: 1, topics: vec![topic], count: 4_000, window: 64 };
-    let publishing = {
-        let (server, recorder) = (Arc::clone(&server), recorder.clone());
-        tokio::spawn(async move { publisher.run(&*server, &recorder).await })
-    };
+    let publishing = tokio::spawn(publisher.run(server.address(), recorder.clone()));
     let mut subscribers = JoinSet::new();
     for number in 0..30 {
         let subscriber = Subscriber { number, topic, ready: Arc::clone(&ready), until: until.clone() };
-        let (server, recorder) = (Arc::clone(&server), recorder.clone());
-        subscribers.spawn(async move { subscriber.run(&*server, &recorder).await });
+        subscribers.spawn(subscriber.run(server.address(), recorder.clone()));
         // One after the other, so that the joins fall all over the run.
         ready.acquire().await.unwrap().forget();
     }
     publishing.await.unwrap();
-    let head = head(&*server, topic).await;
+    let head = head(&server, topic).await;
     end.send_replace(Some(head));
     subscribers.join_all().await;
     recorder.note(What::Settled { topic, head });

@@ -4,8 +4,12 @@ use arqonbus_tests::harness::{Peer, Server, peer::position};
 use serde_json::{Value, json};
 
 fn names(topics: &Value) -> Vec<String> {
-    let mut names: Vec<_> =
-        topics.as_array().unwrap().iter().map(|topic| format!("{}:{}", topic["room"].as_str().unwrap(), topic["channel"].as_str().unwrap())).collect();
+    let mut names: Vec<_> = topics
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|topic| format!("{}:{}", topic["room"].as_str().unwrap(), topic["channel"].as_str().unwrap()))
+        .collect();
     names.sort();
     names
 }

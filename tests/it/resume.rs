@@ -94,7 +94,8 @@ async fn g11_positions_at_every_border_of_the_log() {
         subscriber.join_with("a:fence", json!({"since": {"epoch": live.epoch, "seq": live.seq - 1}})).await;
         assert_eq!(subscriber.message().await["channel"], "fence", "since {since}: nothing else came");
     }
-    for since in [json!({"epoch": head.epoch, "seq": SEQ_MAX + 1}), json!({"epoch": head.epoch, "seq": -1}), json!({"epoch": "", "seq": 1}), json!(7)] {
+    for since in [json!({"epoch": head.epoch, "seq": SEQ_MAX + 1}), json!({"epoch": head.epoch, "seq": -1}), json!({"epoch": "", "seq": 1}), json!(7)]
+    {
         let refused = publisher.refused("join_channel", json!({"room": "a", "channel": "b", "since": since})).await;
         assert_eq!(refused, "invalid_args", "since {since}");
     }

@@ -80,7 +80,12 @@ async fn the_admin_listener_answers_and_the_public_one_does_not() {
     let metrics = http::fetch(server.admin(), "/metrics").await;
     assert_eq!(metrics.status, 200);
     assert!(metrics.header("content-type").unwrap().starts_with("text/plain") || metrics.header("content-type").unwrap().contains("openmetrics"));
-    for line in ["arqonbus_connections 1", "arqonbus_messages_in_total 1", "arqonbus_messages_out_total 1", "arqonbus_commands_total{command=\"join_channel\"} 1"] {
+    for line in [
+        "arqonbus_connections 1",
+        "arqonbus_messages_in_total 1",
+        "arqonbus_messages_out_total 1",
+        "arqonbus_commands_total{command=\"join_channel\"} 1",
+    ] {
         // Counters of connections are folded in by their shards now and then.
         eventually(line, async || http::fetch(server.admin(), "/metrics").await.body.lines().any(|sample| sample == line).then_some(())).await;
     }

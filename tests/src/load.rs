@@ -2,16 +2,17 @@
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arqonbus_protocol::{EventBody, MessageId, Position, Retry, ServerEnvelope, Topic};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::checker::{Recorder, What};
-use crate::harness::clock::{eventually, now};
+use crate::harness::clock::{PATIENCE, now, within};
 use crate::harness::{Peer, Reach};
 
 /// After so long without a word a publisher or subscriber takes its connection for lost.
@@ -38,11 +39,11 @@ struct Pending {
 impl Publisher {
     /// Publishes everything, and returns when all of it is acknowledged. After a lost connection it resends what is not, in order, under the
     /// same ids.
-    pub async fn run(self, bus: &impl Reach, recorder: &Recorder) {
+    pub async fn run(self, bus: SocketAddr, recorder: Recorder) {
         let (mut pending, mut sent) = (VecDeque::new(), 0);
         while sent < self.count || !pending.is_empty() {
             let mut peer = reconnect(bus, &json!({"user": format!("publisher-{}", self.number)})).await;
-            self.converse(&mut peer, recorder, &mut pending, &mut sent).await;
+            self.converse(&mut peer, &recorder, &mut pending, &mut sent).await;
         }
     }
 
@@ -107,18 +108,18 @@ pub struct Subscriber {
 
 impl Subscriber {
     /// Receives until it holds the last position. After a lost connection it goes on from what it holds.
-    pub async fn run(mut self, bus: &impl Reach, recorder: &Recorder) {
+    pub async fn run(mut self, bus: SocketAddr, recorder: Recorder) {
         let mut cursor = None;
         while cursor.is_none() || *self.until.borrow() != cursor {
-            let mut peer = reconnect(bus, &json!({"batch": self.number % 2 == 0})).await;
+            let mut peer = reconnect(bus, &json!({"batch": self.number.is_multiple_of(2)})).await;
             let first = cursor.is_none();
-            if self.join(&mut peer, recorder, &mut cursor).await.is_none() {
+            if self.join(&mut peer, &recorder, &mut cursor).await.is_none() {
                 continue;
             }
             if first {
                 self.ready.add_permits(1);
             }
-            self.receive(&mut peer, recorder, &mut cursor).await;
+            self.receive(&mut peer, &recorder, &mut cursor).await;
         }
     }
 
@@ -168,13 +169,21 @@ impl Subscriber {
 
 /// Waits until all publishing is done and everybody holds everything, then notes where the logs ended.
 pub async fn head(bus: &impl Reach, topic: Topic) -> Position {
-    let mut peer = reconnect(bus, &json!({})).await;
+    let mut peer = reconnect(bus.address(), &json!({})).await;
     let info = peer.ok("channel_info", json!({"room": topic.room, "channel": topic.channel})).await;
     crate::harness::peer::position(&info["head"])
 }
 
-async fn reconnect(bus: &impl Reach, args: &Value) -> Peer {
-    eventually("a connection", async || timeout(IMPATIENCE, Peer::try_introduce(bus, args)).await.ok().flatten()).await
+async fn reconnect(bus: SocketAddr, args: &Value) -> Peer {
+    within(PATIENCE, "a connection", async {
+        loop {
+            if let Ok(Some(peer)) = timeout(IMPATIENCE, Peer::try_introduce(&bus, args)).await {
+                return peer;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
 }
 
 fn fingerprint(payload: &str) -> u64 {

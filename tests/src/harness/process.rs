@@ -32,27 +32,27 @@ impl Process {
     #[must_use]
     pub fn at(listen: &str, config: &str) -> Self {
         let scratch = Scratch::new();
-        let config_path = scratch.path().join("arqonbus.toml");
-        fs::write(&config_path, format!("listen = \"{listen}\"\nadmin = \"127.0.0.1:0\"\n{config}")).expect("a configuration file");
-        let log = File::create(scratch.path().join("log")).expect("a log file");
-        let mut child = Command::new(binary())
-            .args(["serve", "--announce", "--config"])
-            .arg(&config_path)
-            .env_remove("RUST_BACKTRACE")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("the binary starts");
+        let mut child = spawn(&scratch, listen, config);
         let mut line = String::new();
         let stdout = child.stdout.take().expect("a pipe");
         BufReader::new(stdout).read_line(&mut line).expect("a line of text");
-        let announced: Value = serde_json::from_str(&line).unwrap_or_else(|_| {
-            let log = fs::read_to_string(scratch.path().join("log")).unwrap_or_default();
-            panic!("`arqonbus serve --announce` printed {line:?} and logged:\n{log}")
-        });
+        let announced: Value =
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("`arqonbus serve --announce` printed {line:?} and logged:\n{}", log_in(&scratch)));
         let address = |name: &str| announced[name].as_str().and_then(|text| text.parse().ok());
         Self { listen: address("listen").expect("an announced address"), admin: address("admin"), child, scratch }
+    }
+
+    /// Starts one that should refuse to; gives its exit code and what it said.
+    #[must_use]
+    pub fn refused(listen: &str, config: &str) -> (Option<i32>, String) {
+        let scratch = Scratch::new();
+        let child = spawn(&scratch, listen, config);
+        let mut child = Self { listen: ([127, 0, 0, 1], 0).into(), admin: None, child, scratch };
+        let mut announced = String::new();
+        // It ends with the process, or with a line where the process wrongly goes on.
+        BufReader::new(child.child.stdout.take().expect("a pipe")).read_line(&mut announced).expect("a line of text");
+        assert_eq!(announced, "", "it started with {config}");
+        (child.child.wait().expect("a child").code(), child.log())
     }
 
     /// The address of the admin listener.
@@ -70,7 +70,7 @@ impl Process {
     /// What it logged.
     #[must_use]
     pub fn log(&self) -> String {
-        fs::read_to_string(self.scratch.path().join("log")).unwrap_or_default()
+        log_in(&self.scratch)
     }
 
     /// Sends a signal.
@@ -107,6 +107,24 @@ impl Reach for Process {
     fn address(&self) -> SocketAddr {
         self.listen
     }
+}
+
+fn spawn(scratch: &Scratch, listen: &str, config: &str) -> Child {
+    let config_path = scratch.path().join("arqonbus.toml");
+    fs::write(&config_path, format!("listen = \"{listen}\"\nadmin = \"127.0.0.1:0\"\n{config}")).expect("a configuration file");
+    let log = File::create(scratch.path().join("log")).expect("a log file");
+    Command::new(binary())
+        .args(["serve", "--announce", "--config"])
+        .arg(&config_path)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .expect("the binary starts")
+}
+
+fn log_in(scratch: &Scratch) -> String {
+    fs::read_to_string(scratch.path().join("log")).unwrap_or_default()
 }
 
 /// The built `arqonbus`: `ARQONBUS_BIN`, or the one beside this test.
