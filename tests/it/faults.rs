@@ -10,6 +10,7 @@ use arqonbus_tests::harness::chaos::{Chaos, Cut, Dice, Fate, Plan};
 use arqonbus_tests::harness::clock::eventually;
 use arqonbus_tests::harness::{Process, Reach, Server};
 use arqonbus_tests::load::{Publisher, Subscriber, head};
+use rustix::process::Signal;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -149,6 +150,20 @@ async fn g04_g06_g10_a_killed_and_restarted_server_is_told_to_everybody() {
         process.kill();
         run.note(Fault::Restart);
         process = Process::at(&address.to_string(), "");
+    }
+    run.check(&process).await;
+}
+
+/// A process that stands still for a while, as on a machine that swaps or migrates, is late and nothing worse.
+#[tokio::test]
+async fn g06_g07_a_process_that_stood_still_loses_nothing_and_makes_no_gap() {
+    let process = Process::start("[history]\nmessages = 100000\n");
+    let run = Run::begin(process.address(), 2, 4, 1_500).await;
+    for stop in 1..=2 {
+        run.reached(stop * 500).await;
+        process.signal(Signal::STOP);
+        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+        process.signal(Signal::CONT);
     }
     run.check(&process).await;
 }
