@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -121,34 +121,34 @@ impl Reach for Chaos {
 }
 
 /// Carries one connection until it ends by itself, by plan, or by a flap.
-async fn carry(client: TcpStream, target: SocketAddr, plan: Plan, mut dice: Dice, mut resets: watch::Receiver<u64>) {
+async fn carry(mut client: TcpStream, target: SocketAddr, plan: Plan, mut dice: Dice, mut resets: watch::Receiver<u64>) {
     resets.mark_unchanged();
-    let Ok(server) = TcpStream::connect(target).await else { return reset(&client) };
+    let Ok(mut server) = TcpStream::connect(target).await else { return };
     for stream in [&client, &server] {
         let _ = stream.set_nodelay(true);
-        // So that whatever drops the halves resets them; an orderly end shuts down first.
-        reset(stream);
     }
-    let (client_read, client_write) = client.into_split();
-    let (server_read, server_write) = server.into_split();
     let other = Dice::new(dice.below(u64::MAX));
+    // Borrowed halves: owned ones would end the stream in good order when they are dropped.
+    let (client_read, client_write) = client.split();
+    let (server_read, server_write) = server.split();
     let up = pump(client_read, server_write, plan.up, dice);
     let down = pump(server_read, client_write, plan.down, other);
-    tokio::select! {
-        _ = resets.changed() => {}
-        _ = async { tokio::try_join!(up, down) } => {}
+    let orderly = tokio::select! {
+        _ = resets.changed() => false,
+        ended = async { tokio::try_join!(up, down) } => ended.is_ok(),
+    };
+    if !orderly {
+        for stream in [&client, &server] {
+            let _ = stream.set_zero_linger();
+        }
     }
-}
-
-fn reset(stream: &TcpStream) {
-    let _ = stream.set_zero_linger();
 }
 
 /// Why the whole connection ends.
 struct Broken;
 
 /// Moves bytes one way by its fate.
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, fate: Fate, mut dice: Dice) -> Result<(), Broken> {
+async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, fate: Fate, mut dice: Dice) -> Result<(), Broken> {
     let mut buffer = vec![0; if fate.slice == 0 { 64 * 1024 } else { fate.slice }];
     let mut moved = 0u64;
     let mut swallow = false;

@@ -10,6 +10,8 @@ mod process;
 mod scratch;
 mod server;
 pub mod socket;
+#[cfg(test)]
+mod tests;
 
 pub use peer::{Ended, Peer, Start};
 pub use process::Process;
