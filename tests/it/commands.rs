@@ -5,7 +5,7 @@ use arqonbus_server::config::Create;
 use arqonbus_tests::harness::{Ended, Peer, Server};
 use serde_json::{Value, json};
 
-/// For each command: arguments that work in a bus where `a:b` exists and is joined.
+/// For each command: arguments that work, one after the other, in a bus where the user `victim` is connected.
 fn that_work() -> Vec<(&'static str, Value)> {
     let topic = json!({"room": "a", "channel": "b"});
     vec![
@@ -58,7 +58,7 @@ fn that_fail() -> Vec<(&'static str, ErrorCode, Value)> {
 async fn every_command_works() {
     let server = Server::start();
     let _victim = Peer::introduce(&server, json!({"user": "victim"})).await;
-    let mut peer = Peer::joined(&server, "a:b").await;
+    let mut peer = Peer::connect(&server).await;
     let mut tried = vec!["refresh"];
     for (command, args) in that_work() {
         let result = peer.ok(command, args).await;

@@ -53,7 +53,7 @@ async fn a_single_refusal_has_the_status_of_its_code() {
         (r#"{"type":"command","command":"fly"}"#, "unknown_command", 400),
         (r#"{"type":"message","room":"a/b","channel":"c","payload":1}"#, "invalid_name", 400),
         (r#"{"type":"message","to":"c_00000000","payload":1}"#, "no_recipient", 404),
-        (r#"{"type":"message","room":"a","channel":"b","payload":1,"request":true}"#, "no_responder", 404),
+        (r#"{"type":"message","room":"a","channel":"b","payload":1,"request":true}"#, "unsupported", 501),
         (r#"{"type":"command","command":"connect"}"#, "unsupported", 501),
         (r#"{"type":"command","command":"join_channel","args":{"room":"a","channel":"b"}}"#, "unsupported", 501),
         (r#"{"type":"command","command":"leave_channel","args":{"room":"a","channel":"b"}}"#, "unsupported", 501),

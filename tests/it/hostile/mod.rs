@@ -19,6 +19,7 @@ pub(crate) struct Arena {
     process: Process,
     bystander: Peer,
     fds: usize,
+    threads: usize,
     probes: u64,
 }
 
@@ -26,9 +27,10 @@ impl Arena {
     /// Starts a bus with this configuration.
     pub(crate) async fn open(config: &str) -> Self {
         let process = Process::start(config);
-        let mut arena = Self { bystander: Peer::joined(&process, "bystander:topic").await, process, fds: 0, probes: 0 };
+        let mut arena = Self { bystander: Peer::joined(&process, "bystander:topic").await, process, fds: 0, threads: 0, probes: 0 };
         arena.probe("the beginning").await;
         arena.fds = observe::fds(arena.process.pid());
+        arena.threads = observe::threads(arena.process.pid());
         arena
     }
 
@@ -44,6 +46,7 @@ impl Arena {
     pub(crate) async fn close(self) {
         let (pid, before) = (self.process.pid(), self.fds);
         eventually("all file descriptors given back", async || (observe::fds(pid) <= before).then_some(())).await;
+        assert_eq!(observe::threads(pid), self.threads, "threads come and go");
         let log = self.process.log();
         assert!(!log.contains("panicked"), "{log}");
         assert!(!log.contains('\u{1b}'), "escape sequences in the log: {log}");

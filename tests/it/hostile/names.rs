@@ -91,6 +91,23 @@ async fn wildcards_are_for_joining_only() {
     arena.close().await;
 }
 
+/// The server's names can be joined where they exist, and do not come to be by it.
+#[tokio::test]
+async fn the_servers_names_do_not_appear_by_use() {
+    let mut arena = Arena::open("").await;
+    let mut peer = Peer::connect(&arena).await;
+    for (room, channel) in [("_nowhere", "activity"), ("_", "_"), ("good", "_hidden"), ("_telemetry", "nothing")] {
+        for command in ["join_channel", "history", "members", "channel_info"] {
+            let envelope = json!({"type": "command", "command": command, "args": {"room": room, "channel": channel}});
+            let code = refused(&mut peer, envelope).await;
+            assert!(["unknown_channel", "invalid_name"].contains(&code.as_str()), "{command} {room}:{channel}: {code}");
+        }
+    }
+    peer.join("_telemetry:activity").await;
+    arena.probe("reserved names").await;
+    arena.close().await;
+}
+
 #[tokio::test]
 async fn addresses_of_private_messages_are_checked() {
     let mut arena = Arena::open("").await;

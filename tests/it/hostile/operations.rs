@@ -48,10 +48,11 @@ async fn admin_paths_are_not_on_the_public_port() {
 #[tokio::test]
 async fn foreign_text_is_escaped_in_the_log_and_absent_from_metrics() {
     let mut arena = Arena::open("[log]\nfilter = \"debug\"\n").await;
-    let mut peer = Peer::connect(&arena).await;
     for name in ["plain-stranger", "\u{202e}stranger", "str\u{200b}anger"] {
+        let mut peer = Peer::connect(&arena).await;
         let _ = peer.request(json!({"type": "command", "command": "connect", "args": {"name": name, "agent": name}})).await;
     }
+    let mut peer = Peer::connect(&arena).await;
     peer.join("stranger-room:stranger-channel").await;
     peer.refused("stranger_command\u{1b}[31m\nERROR forged", json!({})).await;
     let request = format!("GET /\u{9b}31mforged HTTP/1.1\r\nHost: {}\r\nUser-Agent: \u{9b}31m\r\n\r\n", arena.address());
