@@ -1,7 +1,19 @@
 //! The ArqonBus server: rooms and channels over WebSocket.
 
 pub mod admin;
+mod bus;
 pub mod clock;
+mod commands;
 pub mod config;
+mod fanout;
+mod hash;
+mod routing;
+mod session;
+mod shard;
+mod shared;
+mod slots;
 pub mod storage;
 pub mod telemetry;
+mod transport;
+
+pub use bus::{Bus, RunError, StartError, run};

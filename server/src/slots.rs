@@ -15,6 +15,9 @@ pub(crate) struct Slots<T> {
 }
 
 impl Key {
+    /// The key of nothing.
+    pub(crate) const NOBODY: Self = Self { index: u32::MAX, generation: u32::MAX };
+
     /// Of two keys of one slab at one time, which comes first; for going round.
     pub(crate) fn index(self) -> usize {
         self.index as usize

@@ -32,6 +32,18 @@ pub struct CommandSpec {
     pub result_schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
+impl CommandSpec {
+    /// The names of its arguments, from their schema.
+    #[must_use]
+    pub fn arg_names(&self) -> Vec<String> {
+        let mut generator = SchemaGenerator::default();
+        let reference = (self.args_schema)(&mut generator);
+        let name = reference.get("$ref").and_then(|path| path.as_str()).and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+        let properties = generator.definitions().get(name).and_then(|schema| schema.get("properties")).and_then(|fields| fields.as_object());
+        properties.into_iter().flat_map(|fields| fields.keys().cloned()).collect()
+    }
+}
+
 /// Errors that every request can meet.
 pub const COMMON_ERRORS: &[ErrorCode] = &[
     ErrorCode::InvalidEnvelope,

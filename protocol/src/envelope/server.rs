@@ -9,7 +9,7 @@ use super::fields::{Fields, flag, invalid, one_line, optional, parsed, text};
 use super::write::ObjectWriter;
 use super::{Malformed, Target};
 use crate::json::RawJson;
-use crate::{ClientId, CorrelationId, Epoch, ErrorCode, EventBody, MessageId, Position, Refusal, SEQ_MAX, Timestamp, Topic, UserId};
+use crate::{ClientId, CorrelationId, Epoch, ErrorCode, EventBody, HistoryResult, MessageId, Position, Refusal, SEQ_MAX, Timestamp, Topic, UserId};
 
 /// What a server sends.
 #[derive(Debug, Clone, PartialEq)]
@@ -238,6 +238,24 @@ pub fn encode_ok(request_id: &MessageId, result: &impl Serialize) -> Vec<u8> {
     object.text("status", b"ok");
     object.raw("result", &json(result));
     object.close();
+    out
+}
+
+/// Writes the answer to `history`: `result`, with `messages` as they were delivered.
+#[must_use]
+pub fn encode_history<'a>(request_id: &MessageId, result: &HistoryResult, messages: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    debug_assert!(result.messages.is_empty(), "the messages are given apart, as text");
+    let mut out = encode_ok(request_id, result);
+    let place = b"\"messages\":[";
+    let at = out.windows(place.len()).position(|window| window == place).expect("the result has messages") + place.len();
+    let rest = out.split_off(at);
+    for (index, message) in messages.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(message);
+    }
+    out.extend_from_slice(&rest);
     out
 }
 

@@ -22,6 +22,7 @@ use crate::routing::{Asked, LaneOp, Op};
 use crate::session::permission::{self, Scope};
 use crate::session::{self, Context, Session, Step};
 
+pub(crate) use join::limit_reached;
 pub(crate) use list_channels::merge as merge_channels;
 pub(crate) use list_rooms::merge as merge_rooms;
 pub(crate) use status::merge as merge_status;
@@ -146,4 +147,3 @@ fn cut<T, N>(items: &mut Vec<T>, limit: Option<u32>, name: impl Fn(&T) -> N) -> 
     items.truncate(len);
     items.last().map(name)
 }
-

@@ -61,7 +61,9 @@ impl Home {
 
     /// The next page for a member that is catching up.
     pub(super) fn catch_up(&mut self, key: Key, conn: ConnId, from: Position) {
-        let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.members.contains_key(&conn)) else { return };
+        let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.members.contains_key(&conn)) else {
+            return self.nothing_more(key, conn);
+        };
         lane.flush(&mut self.egress);
         let (topic, range) = (lane.topic, page_range(from.seq, PAGE_MESSAGES));
         let ticket = self.ticket();
@@ -70,8 +72,10 @@ impl Home {
     }
 
     pub(super) fn caught_up(&mut self, key: Key, conn: ConnId, from: Position, page: Result<Page, StoreError>) {
-        let Some(lane) = self.lanes.get(key) else { return };
-        let Some(member) = lane.members.get(&conn) else { return };
+        let Some(lane) = self.lanes.get(key).filter(|lane| lane.members.contains_key(&conn)) else {
+            return self.nothing_more(key, conn);
+        };
+        let member = &lane.members[&conn];
         let (id, topic, who) = (lane.id, lane.topic, member.who.clone());
         let delivery = match page {
             // The store is out of reach: the member asks again from where it is.
@@ -91,10 +95,15 @@ impl Home {
         self.egress.push(conn.shard, delivery);
     }
 
+    /// A page is owed even to a member that is none any more: its connection asks for no other page meanwhile.
+    pub(super) fn nothing_more(&mut self, key: Key, conn: ConnId) {
+        let lane = super::LaneId { shard: self.shard, key };
+        self.egress.push(conn.shard, Delivery::Page { lane, conn: conn.key, gap: None, bodies: Vec::new(), then: Then::Live });
+    }
+
     /// Adds a way into a lane for a connection; gives how many members there are.
     fn enter_member(&mut self, key: Key, asked: &Asked, presence: bool, exact: bool) -> u64 {
-        let member =
-            Member { who: asked.who.clone(), joined_unix_ms: self.timestamp.unix_ms(), presence, exact, patterns: u16::from(!exact) };
+        let member = Member { who: asked.who.clone(), joined_unix_ms: self.timestamp.unix_ms(), presence, exact, patterns: u16::from(!exact) };
         let Some(lane) = self.lanes.get_mut(key) else { return 0 };
         let is_new = lane.enter(asked.conn, member);
         let (topic, members) = (lane.topic, lane.members.len() as u64);

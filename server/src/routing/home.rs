@@ -141,14 +141,18 @@ impl Home {
                 self.refuse(&publish.asked, Some(topic), &Refusal::new(ErrorCode::NoResponder, "nobody is there to answer"));
                 return None;
             }
-            LaneOp::Publish(publish) => (&publish.asked, self.shared.config.creates_on_use(&topic)),
-            LaneOp::Join(join) => (&join.asked, self.shared.config.creates_on_use(&topic)),
+            // The server's own channels appear when the server uses them.
+            LaneOp::Publish(publish) if publish.asked.who.is_node() => (&publish.asked, true),
+            LaneOp::Publish(publish) => (&publish.asked, !topic.is_reserved() && self.shared.config.creates_on_use(&topic)),
+            LaneOp::Join(join) => (&join.asked, self.shared.may_be_joined(&topic)),
             LaneOp::Create { asked, .. } => (asked, true),
             LaneOp::Leave { asked } => {
                 self.refuse(asked, Some(topic), &crate::commands::leave::not_joined());
                 return None;
             }
-            LaneOp::Delete { asked, .. } | LaneOp::Info { asked, .. } | LaneOp::Members { asked, .. } | LaneOp::History { asked, .. } => (asked, false),
+            LaneOp::Delete { asked, .. } | LaneOp::Info { asked, .. } | LaneOp::Members { asked, .. } | LaneOp::History { asked, .. } => {
+                (asked, false)
+            }
             LaneOp::CatchUp { .. } => return None,
         };
         if !begins {
@@ -190,7 +194,12 @@ impl Home {
 
     /// Hands one question to a lane, or queues it while the lane waits for its store.
     pub(crate) fn ask_lane(&mut self, key: Key, op: LaneOp) {
-        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let Some(lane) = self.lanes.get_mut(key) else {
+            if let LaneOp::CatchUp { conn, .. } = op {
+                self.nothing_more(key, conn);
+            }
+            return;
+        };
         if lane.waiting.is_none() {
             return self.run(key, op);
         }

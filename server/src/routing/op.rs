@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arqonbus_protocol::{
-    ChannelInfoArgs, ClientId, CloseCode, CommandSpec, CreateChannelArgs, DeleteChannelArgs, HistoryArgs, JoinArgs, ListChannelsArgs, ListRoomsArgs, MembersArgs,
-    MessageId, Pattern, Position, Target, Topic, UserId,
+    ChannelInfoArgs, ClientId, CloseCode, CommandSpec, CreateChannelArgs, DeleteChannelArgs, HistoryArgs, JoinArgs, ListChannelsArgs, ListRoomsArgs,
+    MembersArgs, MessageId, Pattern, Position, Target, Topic, UserId,
 };
 use bytes::Bytes;
 

@@ -20,7 +20,8 @@ impl Home {
     pub(super) fn join_pattern(&mut self, asked: &Asked, gather: u32, args: &JoinArgs) {
         let pattern = args.pattern();
         self.patterns.push(PatternMember { pattern, conn: asked.conn, asked: asked.clone(), presence: args.presence });
-        let mut matching: Vec<(Topic, Key)> = self.by_topic.iter().filter(|(topic, _)| pattern.matches(topic)).map(|(topic, key)| (*topic, *key)).collect();
+        let mut matching: Vec<(Topic, Key)> =
+            self.by_topic.iter().filter(|(topic, _)| pattern.matches(topic)).map(|(topic, key)| (*topic, *key)).collect();
         matching.sort_unstable();
         let lanes = u32::try_from(matching.len()).expect("there are fewer than 2^32 lanes");
         self.egress.part(asked.conn, gather, Part::Pattern { lanes });

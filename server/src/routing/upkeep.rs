@@ -95,4 +95,3 @@ impl Home {
         self.shared.tell_held(self.shard, self.by_topic.len() as u64, status.messages, status.bytes);
     }
 }
-

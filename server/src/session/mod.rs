@@ -7,7 +7,9 @@ mod resume_key;
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{ClientEnvelope, CloseCode, ErrorCode, Malformed, MessageId, Pattern, Refusal, Timestamp, encode_error, encode_refused, limits};
+use arqonbus_protocol::{
+    ClientEnvelope, CloseCode, ErrorCode, Malformed, MessageId, Pattern, Refusal, Timestamp, encode_error, encode_refused, limits,
+};
 
 pub(crate) use identity::{About, Identity};
 pub(crate) use resume_key::ResumeKeys;
@@ -27,6 +29,10 @@ pub(crate) enum Step {
     Reply(Vec<u8>),
     /// The end of the connection.
     Close(CloseCode),
+    /// The peer's wish to end it, with the code that answers.
+    Closed(u16),
+    /// The answer to a ping.
+    Pong(Vec<u8>),
 }
 
 /// How the client is connected.

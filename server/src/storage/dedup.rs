@@ -26,7 +26,7 @@ pub enum Verdict<T> {
 
 /// The outcomes of publishes by fingerprint, each remembered for a window of time, and of a bounded number.
 ///
-/// Keys are taken for evenly spread: hash ids with a key that clients do not know. An entry takes about 60 bytes with a `T` of 8.
+/// Keys are taken for evenly spread, see [`Fingerprint`]. An entry takes about 60 bytes with a `T` of 8.
 /// 0 milliseconds or 0 entries switch it off.
 #[derive(Debug)]
 pub struct DedupWindow<T> {
@@ -57,8 +57,9 @@ impl<T: Clone> DedupWindow<T> {
         Self { ms, entries_max, slots: VecDeque::new(), first_number: 0, index: HashTable::new(), evicted: 0 }
     }
 
-    /// Changes the bounds; what no longer fits is given up.
+    /// Changes the bounds; what no longer fits is given up, and what has expired does not come back.
     pub fn set_bounds(&mut self, ms: u64, entries_max: usize, now: Moment) {
+        self.expire(now, usize::MAX);
         self.ms = ms;
         self.entries_max = if ms == 0 { 0 } else { entries_max.min(ENTRIES_LIMIT) };
         while self.slots.len() > self.entries_max {

@@ -27,6 +27,8 @@ impl Log {
     }
 
     pub(super) fn keep_to(&mut self, settings: &LogSettings, now: Moment, account: &mut Account) {
+        // What has expired under the former bounds does not come back under new ones.
+        self.expire(now, usize::MAX, account);
         self.settings = settings.clone();
         self.counted(account, |log| log.dedup.set_bounds(log.settings.dedup_ms, log.settings.dedup_entries_max, now));
         self.trim(now, 0, 0, account);

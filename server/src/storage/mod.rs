@@ -64,6 +64,9 @@ pub struct LogSettings {
 }
 
 /// What makes a publish the same as another: hashes of (principal, id) and of the content.
+///
+/// Clients must not be able to choose them (a cryptographic hash, or a secret key that all nodes of one store share): they could make a
+/// store slow, or a message seem sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint {
     /// Of principal and id.
@@ -145,7 +148,8 @@ pub struct Page {
 
 /// Keeps the logs of topics.
 ///
-/// Every question comes with the present moment, so that a store has no clock of its own.
+/// Every question comes with the present moment, so that a store has no clock of its own. A question about a log that is not open is
+/// [`StoreError::Unavailable`]; a lane opens its log first.
 pub trait Store {
     /// Its kind, as `status` names it.
     fn kind(&self) -> &'static str;
@@ -162,7 +166,7 @@ pub trait Store {
     /// Reads from an open log.
     fn read(&mut self, topic: &Topic, range: &ReadRange, now: Moment, ticket: Ticket) -> Progress<Page>;
 
-    /// Deletes an open log with all it holds; its epoch ends.
+    /// Deletes a log with all it holds and remembers; its epoch ends. Also how a forgettable log is closed. Does nothing where there is none.
     fn delete(&mut self, topic: &Topic, ticket: Ticket) -> Progress<()>;
 
     /// Forgets what is too old. True for a topic whose log may be closed without a loss: nothing held, no id remembered.
@@ -182,7 +186,7 @@ pub struct Epochs {
 }
 
 impl Epochs {
-    /// Starts at 63 random bits, so that two lives of a process do not meet.
+    /// Starts at 63 random bits, so that two lives of a process, or two shards of one, do not meet.
     #[must_use]
     pub fn new(salt: u64) -> Self {
         Self { next: salt >> 1 }

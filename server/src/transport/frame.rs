@@ -61,7 +61,12 @@ impl Decoder {
     ///
     /// # Errors
     /// The code to close with; nothing more is decoded after it.
-    pub(crate) fn feed(&mut self, input: &mut [u8], message_bytes_max: usize, mut receive: impl FnMut(Incoming<'_>) -> bool) -> Result<(), CloseCode> {
+    pub(crate) fn feed(
+        &mut self,
+        input: &mut [u8],
+        message_bytes_max: usize,
+        mut receive: impl FnMut(Incoming<'_>) -> bool,
+    ) -> Result<(), CloseCode> {
         if self.partial.is_empty() {
             let used = self.decode(input, message_bytes_max, &mut receive)?;
             self.partial.extend_from_slice(&input[used..]);
@@ -216,15 +221,16 @@ fn unmask(payload: &mut [u8], mask: [u8; 4]) {
 
 /// Appends the header of a final, unmasked frame.
 pub(crate) fn put_header(out: &mut impl BufMut, opcode: Opcode, payload_bytes: usize) {
-    out.put_u8(0x80
-        | match opcode {
+    out.put_u8(
+        0x80 | match opcode {
             Opcode::Continuation => 0x0,
             Opcode::Text => 0x1,
             Opcode::Binary => 0x2,
             Opcode::Close => 0x8,
             Opcode::Ping => 0x9,
             Opcode::Pong => 0xA,
-        });
+        },
+    );
     match payload_bytes {
         0..=125 => out.put_u8(payload_bytes as u8),
         126..=0xFFFF => {

@@ -186,7 +186,7 @@ fn seqs(page: &Page) -> Vec<u64> {
     page.entries.iter().map(|(seq, _)| *seq).collect()
 }
 
-fn since(seq: u64) -> Option<Bound> {
+fn seq(seq: u64) -> Option<Bound> {
     Some(Bound::Seq(seq))
 }
 

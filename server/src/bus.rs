@@ -1,0 +1,239 @@
+//! The bus: shards behind listeners. This page names every stage once, in order.
+//!
+//! ```text
+//! Frame ─▶ Envelope ─▶ Command ─▶ Lane ─▶ Entry ─▶ Delivery ─▶ Frame
+//! transport  session   commands  routing  storage   fanout    transport
+//! ```
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::admin::{Phase, Readiness};
+use crate::config::Config;
+use crate::shard::{self, Control, HttpJob, Incoming, Shard, Wires};
+use crate::shared::Shared;
+use crate::storage::{Budget, MemoryStore, Store};
+use crate::telemetry::{Activity, Metrics, Signal, Telemetry};
+use crate::transport::listener;
+use crate::transport::surface::{Surface, router};
+
+mod voice;
+
+/// Why a bus could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The system gave no random numbers.
+    #[error("the system gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+    /// A shard's thread could not be started.
+    #[error("a shard could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Why [`run`] ended other than by its shutdown.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The listener has no address.
+    #[error("the listener failed: {0}")]
+    Listen(#[from] std::io::Error),
+}
+
+/// A running bus. Dropping it ends it at once; [`Bus::drain`] ends it well.
+pub struct Bus {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) shared: Arc<Shared>,
+    shards: Vec<Shard>,
+    /// Connections placed on each shard.
+    loads: Arc<Vec<AtomicUsize>>,
+}
+
+/// Serves the bus on `listener` until `shutdown` resolves, then drains it.
+///
+/// Call it within a tokio runtime. The configuration's `listen` and `admin` are not looked at: the caller owns the listeners.
+///
+/// # Errors
+/// Where threads or random numbers cannot be had.
+///
+/// ```
+/// use arqonbus_server::{config::Config, run};
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let mut config = Config::default();
+/// config.drain.notice_ms = 0;
+/// run(listener, config, async { /* until a signal comes */ }).await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+    let bus = Bus::start(config)?;
+    bus.serve(listener, shutdown).await?;
+    bus.drain().await;
+    Ok(())
+}
+
+impl Bus {
+    /// Starts the shards. To be called within a tokio runtime, which carries what is not a shard's: HTTP, telemetry.
+    ///
+    /// # Errors
+    /// Where threads or random numbers cannot be had.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::default());
+        let (telemetry, stream) = Telemetry::new(Arc::clone(&metrics), &config.telemetry);
+        let shards = match config.shards {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            shards => shards,
+        };
+        let budget = Arc::new(Budget::new(config.history_total_bytes));
+        let shared = Arc::new(Shared::new(config, shards, metrics, telemetry, Arc::new(Readiness::default()))?);
+        let (ways, wires): (Vec<_>, Vec<_>) = (0..shards).map(|_| Wires::new()).unzip();
+        let shards = (0..).zip(wires).map(|(id, wires)| {
+            let (budget, salt) = (Arc::clone(&budget), shared.random());
+            let store = move || Box::new(MemoryStore::new(salt, budget)) as Box<dyn Store>;
+            shard::spawn(id, Arc::clone(&shared), wires, ways.clone(), store)
+        });
+        let shards: Vec<Shard> = shards.collect::<Result<_, _>>()?;
+        let loads = Arc::new(shards.iter().map(|_| AtomicUsize::new(0)).collect());
+        let bus = Self { inner: Arc::new(Inner { shared, shards, loads }) };
+        bus.begin_telling(stream);
+        bus.inner.shared.readiness.enter(Phase::Ready);
+        Ok(bus)
+    }
+
+    /// The HTTP and WebSocket surface, to be mounted into an axum application of your own.
+    ///
+    /// `/` and `/v1/ws` take WebSocket handshakes, `POST /v1/envelopes` envelopes, `GET /v1/schema` gives the schema. Serve it with a
+    /// header time-out, as [`Bus::serve`] does: axum's own `serve` has none.
+    pub fn router(&self) -> axum::Router {
+        let (serving, asking) = (Arc::clone(&self.inner), Arc::clone(&self.inner));
+        router(Surface {
+            shared: Arc::clone(&self.inner.shared),
+            serve: Arc::new(move |incoming| serving.place(incoming)),
+            ask: Some(Arc::new(move |job| asking.ask(job))),
+        })
+    }
+
+    /// Serves the surface on `listener` until `shutdown` resolves. Connections that are open then stay open.
+    ///
+    /// # Errors
+    /// Where the listener has no address.
+    pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
+        self.inner.shared.telemetry.tell(&Signal::Started { listen: listener.local_addr()? });
+        listener::accept(listener, self.router(), Arc::clone(&self.inner.shared), shutdown).await;
+        Ok(())
+    }
+
+    /// What an operator's dashboard reads.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.inner.shared.metrics
+    }
+
+    /// Whether the bus takes new work.
+    #[must_use]
+    pub fn readiness(&self) -> &Arc<Readiness> {
+        &self.inner.shared.readiness
+    }
+
+    /// Ends the bus well: tells every client when to come back, gives the answers that are owed, closes connections in slices. Takes at
+    /// most the configured deadline.
+    pub async fn drain(self) {
+        let shared = &self.inner.shared;
+        shared.telemetry.tell(&Signal::Draining { connections: shared.metrics.connections.value() });
+        shared.drain();
+        let drain = &shared.config.drain;
+        let (notice, deadline) = (Duration::from_millis(drain.notice_ms), Duration::from_millis(drain.deadline_ms));
+        let closed = async {
+            self.inner.tell_shards(|| Control::AnnounceDrain).await;
+            tokio::time::sleep(notice).await;
+            let mut waits = Vec::new();
+            for shard in &self.inner.shards {
+                let (done, closed) = oneshot::channel();
+                if shard.controls.send(Control::CloseAll(done)).await.is_ok() {
+                    waits.push(closed);
+                }
+            }
+            for closed in waits {
+                // A shard that is gone has no connections.
+                let _ = closed.await;
+            }
+        };
+        let _ = tokio::time::timeout(deadline, closed).await;
+        shared.telemetry.tell(&Signal::Drained { cut: shared.metrics.connections.value() });
+        self.inner.tell_shards(|| Control::Stop).await;
+    }
+
+    /// Publishes what telemetry tells on the bus itself.
+    fn begin_telling(&self, stream: Option<mpsc::Receiver<Activity>>) {
+        if let Some(stream) = stream {
+            tokio::spawn(voice::speak(Arc::clone(&self.inner.shared), self.inner.controls(), stream));
+        }
+    }
+}
+
+impl Inner {
+    fn controls(&self) -> Vec<mpsc::Sender<Control>> {
+        self.shards.iter().map(|shard| shard.controls.clone()).collect()
+    }
+
+    async fn tell_shards(&self, control: impl Fn() -> Control) {
+        for shard in &self.shards {
+            // A shard that is gone needs no telling.
+            let _ = shard.controls.send(control()).await;
+        }
+    }
+
+    /// Hands a socket to the shard with the fewest connections.
+    fn place(&self, mut incoming: Incoming) -> bool {
+        let counts = self.loads.iter().map(|load| load.load(Relaxed));
+        let Some((at, _)) = counts.enumerate().min_by_key(|(_, load)| *load) else { return false };
+        self.loads[at].fetch_add(1, Relaxed);
+        incoming.place = Some(Box::new(Load { loads: Arc::clone(&self.loads), at, _within: incoming.place }));
+        self.shards[at].controls.try_send(Control::Serve(incoming)).is_ok()
+    }
+
+    /// Hands envelopes to some shard; gives them back where it takes no more.
+    fn ask(&self, job: HttpJob) -> Result<(), HttpJob> {
+        let at = usize::try_from(self.shared.random()).unwrap_or(0) % self.shards.len();
+        self.shards[at].controls.try_send(Control::Http(job)).map_err(|error| match error.into_inner() {
+            Control::Http(job) => job,
+            _ => unreachable!("it gives back what it was given"),
+        })
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for shard in &mut self.shards {
+            // Where its queue is full, the thread ends once the queue is gone.
+            let _ = shard.controls.try_send(Control::Stop);
+            if let Some(thread) = shard.thread.take() {
+                drop(thread);
+            }
+        }
+    }
+}
+
+/// Counts a connection on its shard for as long as it lasts.
+struct Load {
+    loads: Arc<Vec<AtomicUsize>>,
+    at: usize,
+    _within: Option<crate::fanout::Place>,
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.loads[self.at].fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,352 @@
+//! The delivering half of a shard: takes deliveries, puts their bytes into the outboxes of its connections, and asks for more where
+//! that is due. It does no I/O.
+
+use std::sync::Arc;
+
+use arqonbus_protocol::{CloseCode, JoinResult, MessageId, Room, encode_ok, encode_refused};
+use bytes::Bytes;
+use indexmap::{IndexMap, IndexSet};
+
+use super::connection::Connection;
+use super::segment::{Segment, frames};
+use super::{Delivery, Opening, OpeningAsked, Part, Then};
+use crate::clock::Moment;
+use crate::commands::limit_reached;
+use crate::hash::{Map, State};
+use crate::routing::{ConnId, LaneId, Op, ShardId};
+use crate::shared::Shared;
+use crate::slots::{Key, Slots};
+use crate::telemetry::{Ended, Signal};
+
+/// Who of this shard is in a lane.
+struct Audience {
+    room: Room,
+    /// False while the member is still being given the past.
+    members: IndexMap<Key, bool, State>,
+}
+
+/// Connections of one shard, and who among them is in which lane.
+pub(crate) struct Edge {
+    pub(crate) shard: ShardId,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) connections: Slots<Connection>,
+    audiences: Map<LaneId, Audience>,
+    /// Lanes with an audience here, by room.
+    rooms: Map<Room, Vec<LaneId>>,
+    /// Connections with something to write, in the order in which they got it.
+    pub(crate) dirty: Vec<Key>,
+    /// Questions that deliveries led to.
+    pub(crate) asks: Vec<(ShardId, Op)>,
+    pub(crate) messages_out: u64,
+    pub(crate) now: Moment,
+}
+
+impl Edge {
+    pub(crate) fn new(shard: ShardId, shared: Arc<Shared>) -> Self {
+        Self {
+            shard,
+            shared,
+            connections: Slots::default(),
+            audiences: Map::default(),
+            rooms: Map::default(),
+            dirty: Vec::new(),
+            asks: Vec::new(),
+            messages_out: 0,
+            now: Moment::default(),
+        }
+    }
+
+    /// Takes one delivery.
+    pub(crate) fn deliver(&mut self, delivery: Delivery) {
+        match delivery {
+            Delivery::To { conn, body } => self.to(conn, &body),
+            Delivery::Fan { lane, bodies, except } => self.fan(lane, &bodies, except),
+            Delivery::Room { room, body, except } => self.room(&room, body, except),
+            Delivery::Everyone { body, except } => self.everyone(body, except),
+            Delivery::Enter { lane, conn, opening } => self.enter(lane, conn, *opening),
+            Delivery::Page { lane, conn, gap, bodies, then } => self.page(lane, conn, gap, &bodies, then),
+            Delivery::Exit { lane, conn, reply } => self.exit(lane, conn, reply),
+            Delivery::Ended { lane, event } => self.ended(lane, &event),
+            Delivery::Part { conn, gather, part } => self.part(conn, gather, part),
+            Delivery::Close { conn, code } => self.close(conn, code),
+        }
+    }
+
+    fn id(&self, key: Key) -> ConnId {
+        ConnId { shard: self.shard, key }
+    }
+
+    /// Puts a connection on the list of those to be flushed, or closes it where it takes too little.
+    pub(super) fn touched(&mut self, key: Key) {
+        let Some(conn) = self.connections.get_mut(key) else { return };
+        if conn.queued_bytes() > self.shared.config.limits.outbox_bytes {
+            // The socket may take more than the flusher has come round to give it.
+            conn.flush(None, self.now);
+            if conn.queued_bytes() > self.shared.config.limits.outbox_bytes {
+                return self.close_slow(key);
+            }
+        }
+        if !conn.dirty {
+            conn.dirty = true;
+            self.dirty.push(key);
+        }
+    }
+
+    /// Closes a connection that reads too slowly; what it missed is in the log.
+    pub(crate) fn close_slow(&mut self, key: Key) {
+        let Some(conn) = self.connections.get(key).filter(|conn| conn.closing.is_none()) else { return };
+        let who = &conn.session.who;
+        let queued_bytes = conn.queued_bytes() as u64;
+        self.shared.telemetry.tell(&Signal::SlowConsumer { client: who.client, user: who.user, queued_bytes });
+        self.close(key, CloseCode::SlowConsumer);
+    }
+
+    pub(crate) fn to(&mut self, key: Key, body: &[u8]) {
+        if let Some(conn) = self.connections.get_mut(key) {
+            conn.push_own(body);
+            self.touched(key);
+        }
+    }
+
+    fn fan(&mut self, lane: LaneId, bodies: &[Bytes], except: Option<Key>) {
+        let Some(audience) = self.audiences.get(&lane) else { return };
+        let receivers: Vec<Key> = audience.members.iter().filter(|(key, live)| **live && Some(**key) != except).map(|(key, _)| *key).collect();
+        self.share(receivers, bodies);
+    }
+
+    fn room(&mut self, room: &Room, body: Bytes, except: Option<Key>) {
+        let lanes = self.rooms.get(room).into_iter().flatten();
+        let receivers: IndexSet<Key, State> = lanes
+            .filter_map(|lane| self.audiences.get(lane))
+            .flat_map(|audience| audience.members.keys())
+            .copied()
+            .filter(|key| Some(*key) != except)
+            .collect();
+        self.share(receivers, &[body]);
+    }
+
+    fn everyone(&mut self, body: Bytes, except: Option<Key>) {
+        let receivers: Vec<Key> = self.connections.keys().into_iter().filter(|key| Some(*key) != except).collect();
+        self.share(receivers, &[body]);
+    }
+
+    /// Puts the same frames into many outboxes.
+    fn share(&mut self, receivers: impl IntoIterator<Item = Key>, bodies: &[Bytes]) {
+        let mut segment = Segment::new(bodies);
+        for key in receivers {
+            let Some(conn) = self.connections.get_mut(key) else { continue };
+            let frames = segment.frames(conn.session.batch);
+            conn.push_frames(frames);
+            self.messages_out += bodies.len() as u64;
+            self.touched(key);
+        }
+    }
+
+    fn enter(&mut self, lane: LaneId, key: Key, opening: Opening) {
+        let joins_max = self.shared.config.limits.joins;
+        let Some(conn) = self.connections.get_mut(key).filter(|conn| conn.closing.is_none()) else {
+            return self.asks.push((lane.shard, Op::Part { lane, conn: ConnId { shard: self.shard, key } }));
+        };
+        let exact = matches!(opening.asked, OpeningAsked::Join(_));
+        let known = conn.lanes.iter_mut().find(|(known, _)| *known == lane);
+        let (is_new, was_exact) = known.as_ref().map_or((true, false), |(_, exact)| (false, *exact));
+        if let OpeningAsked::Join(request_id) = opening.asked
+            && !was_exact
+            && conn.lanes.iter().filter(|(_, exact)| *exact).count() + conn.session.patterns.len() >= joins_max
+        {
+            return self.refuse_join(lane, key, &request_id, is_new);
+        }
+        match conn.lanes.iter_mut().find(|(known, _)| *known == lane) {
+            Some((_, was)) => *was |= exact,
+            None => conn.lanes.push((lane, exact)),
+        }
+        self.leave_audience(lane, key);
+        match opening.asked {
+            OpeningAsked::Join(request_id) => {
+                let result = JoinResult { topics: vec![opening.start], complete: true };
+                self.to(key, &encode_ok(&request_id, &result));
+                self.begin(lane, key, opening.start.room, opening.gap, opening.then);
+            }
+            OpeningAsked::Born => self.begin(lane, key, opening.start.room, opening.gap, opening.then),
+            OpeningAsked::Pattern(id) => {
+                if let Some((_, gather)) = conn_gather(&mut self.connections, key, id) {
+                    gather.opening(lane, opening.start, opening.gap, opening.then);
+                }
+                self.complete(key, id);
+            }
+        }
+    }
+
+    /// One join too many: the lane is told to forget it.
+    fn refuse_join(&mut self, lane: LaneId, key: Key, request_id: &MessageId, is_new: bool) {
+        if is_new {
+            self.asks.push((lane.shard, Op::Part { lane, conn: self.id(key) }));
+        }
+        let refusal = limit_reached(self.shared.config.limits.joins);
+        self.to(key, &encode_refused(request_id, &refusal));
+    }
+
+    /// Begins delivery of a lane to a member: live, or page by page.
+    fn begin(&mut self, lane: LaneId, key: Key, room: Room, gap: Option<Bytes>, then: Then) {
+        if let Some(gap) = gap {
+            self.to(key, &gap);
+        }
+        let rooms = &mut self.rooms;
+        let audience = self.audiences.entry(lane).or_insert_with(|| {
+            rooms.entry(room).or_default().push(lane);
+            Audience { room, members: IndexMap::default() }
+        });
+        audience.members.insert(key, false);
+        self.follow(lane, key, then);
+    }
+
+    fn follow(&mut self, lane: LaneId, key: Key, then: Then) {
+        match then {
+            Then::Live => {
+                if let Some(live) = self.audiences.get_mut(&lane).and_then(|audience| audience.members.get_mut(&key)) {
+                    *live = true;
+                }
+            }
+            Then::More(from) => {
+                if let Some(conn) = self.connections.get_mut(key) {
+                    conn.catching.push((lane, from));
+                }
+                self.touched(key);
+                self.ask_page(key);
+            }
+        }
+    }
+
+    /// Asks for the next page of a connection that has room for it.
+    pub(crate) fn ask_page(&mut self, key: Key) {
+        let id = self.id(key);
+        let low = self.shared.config.limits.outbox_bytes / 8;
+        let Some(conn) = self.connections.get_mut(key) else { return };
+        if conn.page_asked || conn.catching.is_empty() || conn.queued_bytes() > low {
+            return;
+        }
+        let (lane, from) = conn.catching.remove(0);
+        conn.page_asked = true;
+        self.asks.push((lane.shard, Op::CatchUp { lane, conn: id, from }));
+    }
+
+    fn page(&mut self, lane: LaneId, key: Key, gap: Option<Bytes>, bodies: &[Bytes], then: Then) {
+        let Some(conn) = self.connections.get_mut(key) else { return };
+        conn.page_asked = false;
+        // It may have left, or joined anew, while the page was on its way.
+        let waits = self.audiences.get(&lane).and_then(|audience| audience.members.get(&key)) == Some(&false);
+        let current = waits && !conn.catching.iter().any(|(other, _)| *other == lane);
+        if current {
+            if let Some(gap) = gap {
+                conn.push_own(&gap);
+            }
+            if !bodies.is_empty() {
+                let frames = frames(bodies, conn.session.batch);
+                conn.push_frames(frames);
+                self.messages_out += bodies.len() as u64;
+            }
+            self.touched(key);
+            self.follow(lane, key, then);
+        }
+        self.ask_page(key);
+    }
+
+    fn exit(&mut self, lane: LaneId, key: Key, reply: Option<Bytes>) {
+        self.leave_audience(lane, key);
+        if let Some(conn) = self.connections.get_mut(key) {
+            conn.lanes.retain(|(known, _)| *known != lane);
+            conn.catching.retain(|(other, _)| *other != lane);
+        }
+        if let Some(reply) = reply {
+            self.to(key, &reply);
+        }
+    }
+
+    fn ended(&mut self, lane: LaneId, event: &Bytes) {
+        let members: Vec<Key> = self.audiences.get(&lane).into_iter().flat_map(|audience| audience.members.keys()).copied().collect();
+        for key in members {
+            self.to(key, event);
+            self.exit(lane, key, None);
+        }
+    }
+
+    fn leave_audience(&mut self, lane: LaneId, key: Key) {
+        let Some(audience) = self.audiences.get_mut(&lane) else { return };
+        audience.members.swap_remove(&key);
+        if !audience.members.is_empty() {
+            return;
+        }
+        let room = audience.room;
+        self.audiences.remove(&lane);
+        if let Some(lanes) = self.rooms.get_mut(&room) {
+            lanes.retain(|other| *other != lane);
+            if lanes.is_empty() {
+                self.rooms.remove(&room);
+            }
+        }
+    }
+
+    fn part(&mut self, key: Key, id: u32, part: Part) {
+        if let Some((_, gather)) = conn_gather(&mut self.connections, key, id) {
+            gather.part(part);
+        }
+        self.complete(key, id);
+    }
+
+    /// Answers a question to all shards once all have answered, and lets through what was held meanwhile.
+    fn complete(&mut self, key: Key, id: u32) {
+        let Some(conn) = self.connections.get_mut(key) else { return };
+        let Some(at) = conn.gathers.iter().position(|(known, gather)| *known == id && gather.is_complete()) else { return };
+        let (_, mut gather) = conn.gathers.swap_remove(at);
+        let answer = gather.answer(&self.shared);
+        self.to(key, &answer);
+        for (lane, start, gap, then) in gather.openings {
+            self.begin(lane, key, start.room, gap, then);
+        }
+        let Some(conn) = self.connections.get_mut(key) else { return };
+        for frames in std::mem::take(&mut conn.held) {
+            conn.push_frames(frames);
+        }
+        self.touched(key);
+    }
+
+    pub(crate) fn close(&mut self, key: Key, code: CloseCode) {
+        self.end(key, code.code(), code.reason(), Ended::Closed(code));
+    }
+
+    /// Begins to close a connection; it leaves its lanes at once.
+    pub(crate) fn end(&mut self, key: Key, code: u16, reason: &str, ended: Ended) {
+        let now = self.now;
+        let Some(conn) = self.connections.get_mut(key).filter(|conn| conn.closing.is_none()) else { return };
+        conn.close(code, reason, ended, now);
+        self.leave_all(key);
+        self.touched(key);
+    }
+
+    /// Takes a connection that is going out of all it is in.
+    pub(crate) fn leave_all(&mut self, key: Key) {
+        let id = self.id(key);
+        let Some(conn) = self.connections.get_mut(key) else { return };
+        conn.catching.clear();
+        conn.gathers.clear();
+        conn.held.clear();
+        let has_patterns = !std::mem::take(&mut conn.session.patterns).is_empty();
+        let who = Arc::clone(&conn.session.who);
+        for (lane, _) in std::mem::take(&mut conn.lanes) {
+            self.leave_audience(lane, key);
+            self.asks.push((lane.shard, Op::Part { lane, conn: id }));
+        }
+        if has_patterns {
+            self.asks.extend((0..self.shared.shard_ids()).map(|shard| (shard, Op::PartPatterns { conn: id })));
+        }
+        let homes = &self.shared.homes;
+        self.asks.push((homes.of_client(&who.client), Op::Unregister { client: who.client, conn: id }));
+        if let Some(user) = who.user {
+            self.asks.push((homes.of_user(&user), Op::UnregisterUser { user, conn: id }));
+        }
+    }
+}
+
+fn conn_gather(connections: &mut Slots<Connection>, key: Key, id: u32) -> Option<&mut (u32, super::Gather)> {
+    connections.get_mut(key)?.gathers.iter_mut().find(|(known, _)| *known == id)
+}

@@ -1,0 +1,255 @@
+//! A shard without its I/O: bytes and values in, deliveries into outboxes and values for other shards out.
+
+use std::sync::Arc;
+
+use arqonbus_protocol::{CloseCode, EventBody, encode_event};
+
+use crate::commands::Aggregate;
+use crate::fanout::connection::{Connection, Place, Sink};
+use crate::fanout::{Delivery, Edge, Gather};
+use crate::routing::{Asked, ConnId, Home, Op, ShardId};
+use crate::session::{Channel, Context, Identity, Session, Step};
+use crate::shared::Shared;
+use crate::slots::Key;
+use crate::storage::Store;
+use crate::telemetry::{Ended, Signal};
+use crate::transport::frame::{Decoder, Incoming, Opcode};
+
+/// Bytes of one read: enough for a few hundred publishes, few enough that others need not wait long.
+pub(crate) const READ_BYTES: usize = 64 * 1024;
+/// Questions or deliveries that may wait for another shard before those who make more of them wait too.
+const BACKLOG_MAX: usize = 1_024;
+
+/// Home and edge of one shard, and what connects them.
+pub(crate) struct Core {
+    pub(crate) shard: ShardId,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) home: Home,
+    pub(crate) edge: Edge,
+    /// Questions for other shards, by shard.
+    pub(crate) ops: Vec<Vec<Op>>,
+    /// Deliveries for other shards, by shard.
+    pub(crate) deliveries: Vec<Vec<Delivery>>,
+    pub(crate) scratch: Box<[u8]>,
+    steps: Vec<Step>,
+    gathers: u32,
+    told_outbox_bytes: i64,
+}
+
+impl Core {
+    pub(crate) fn new(shard: ShardId, shared: Arc<Shared>, store: Box<dyn Store>) -> Self {
+        let shards = shared.shards;
+        Self {
+            shard,
+            home: Home::new(shard, Arc::clone(&shared), store),
+            edge: Edge::new(shard, Arc::clone(&shared)),
+            ops: (0..shards).map(|_| Vec::new()).collect(),
+            deliveries: (0..shards).map(|_| Vec::new()).collect(),
+            scratch: vec![0; READ_BYTES].into(),
+            steps: Vec::new(),
+            gathers: 0,
+            told_outbox_bytes: 0,
+            shared,
+        }
+    }
+
+    /// Sets the present moment; to be done before anything else in a tick.
+    pub(crate) fn tick(&mut self) {
+        let now = self.shared.clock.now();
+        self.home.tick(now, self.shared.clock.timestamp());
+        self.edge.now = now;
+    }
+
+    /// Takes a new connection in, and greets it.
+    pub(crate) fn open(&mut self, sink: Sink, channel: Channel, place: Option<Place>, peer: Option<std::net::SocketAddr>) -> Key {
+        self.tick();
+        let client = self.shared.client_id(self.shard);
+        let who = Arc::new(Identity::bare(client));
+        let (shard, now) = (self.shard, self.edge.now);
+        let key = self.edge.connections.insert_with(|key| {
+            let session = Session::new(Arc::clone(&who), ConnId { shard, key }, channel);
+            Connection::new(sink, session, place, now)
+        });
+        if channel == Channel::WebSocket {
+            self.shared.telemetry.tell(&Signal::Connected { client, peer });
+            let welcome = EventBody::Welcome(Box::new(self.shared.welcome(client)));
+            self.edge.to(key, &encode_event(&welcome, None, &self.home.timestamp));
+            let asked = Asked { conn: ConnId { shard, key }, who, request_id: self.shared.message_id(self.home.timestamp), command: None };
+            self.home.ask(Op::Register { asked, reply: None });
+        }
+        self.carry();
+        key
+    }
+
+    /// Takes `length` bytes that a connection's socket put into `scratch`.
+    pub(crate) fn received(&mut self, key: Key, length: usize) {
+        self.tick();
+        let mut scratch = std::mem::take(&mut self.scratch);
+        self.decode(key, &mut scratch[..length]);
+        self.scratch = scratch;
+        self.carry();
+    }
+
+    fn decode(&mut self, key: Key, bytes: &mut [u8]) {
+        let Some(conn) = self.edge.connections.get_mut(key) else { return };
+        conn.last_heard = self.edge.now;
+        conn.pinged = false;
+        if conn.closing.is_some() {
+            return;
+        }
+        let mut steps = std::mem::take(&mut self.steps);
+        let session = &mut conn.session;
+        let mut cx = Context { shared: &self.shared, timestamp: self.home.timestamp, steps: &mut steps };
+        let fed = conn.decoder.feed(bytes, self.shared.config.limits.frame_bytes, |incoming| {
+            match incoming {
+                Incoming::Text(text) => session.receive(text, &mut cx),
+                Incoming::Binary(_) => cx.steps.push(Step::Close(CloseCode::Unsupported)),
+                Incoming::Ping(payload) => cx.steps.push(Step::Pong(payload.to_vec())),
+                Incoming::Pong => {}
+                Incoming::Close(code) => cx.steps.push(Step::Closed(code)),
+            }
+            !matches!(cx.steps.last(), Some(Step::Close(_) | Step::Closed(_)))
+        });
+        for step in steps.drain(..) {
+            self.step(key, step);
+        }
+        self.steps = steps;
+        if let Err(code) = fed {
+            self.edge.close(key, code);
+        }
+        if let Some(conn) = self.edge.connections.get_mut(key).filter(|conn| conn.closing.is_some()) {
+            conn.decoder = Decoder::default();
+        }
+    }
+
+    fn step(&mut self, key: Key, step: Step) {
+        match step {
+            Step::Ask(shard, op) => self.ask(shard, op),
+            Step::AskAll(asked, aggregate) => self.ask_all(key, asked, aggregate),
+            Step::Reply(body) => self.edge.to(key, &body),
+            Step::Close(code) => self.edge.close(key, code),
+            Step::Closed(code) => self.edge.end(key, code, "", Ended::ByPeer),
+            Step::Pong(payload) => self.edge.control(key, Opcode::Pong, &payload),
+        }
+    }
+
+    pub(crate) fn ask(&mut self, shard: ShardId, op: Op) {
+        if shard == self.shard {
+            self.home.ask(op);
+        } else {
+            self.ops[usize::from(shard)].push(op);
+        }
+    }
+
+    fn ask_all(&mut self, key: Key, asked: Asked, aggregate: Aggregate) {
+        self.gathers = self.gathers.wrapping_add(1);
+        let gather = self.gathers;
+        let Some(conn) = self.edge.connections.get_mut(key) else { return };
+        conn.gathers.push((gather, Gather::new(asked.clone(), aggregate.clone(), self.shared.shards)));
+        for shard in 0..self.shared.shard_ids() {
+            let asked = asked.clone();
+            let op = match &aggregate {
+                Aggregate::JoinPattern(args) => Op::JoinPattern { asked, gather, args: args.clone() },
+                Aggregate::ListRooms(args) => Op::ListRooms { asked, gather, args: args.clone() },
+                Aggregate::ListChannels(args) => Op::ListChannels { asked, gather, args: args.clone() },
+                Aggregate::Status => Op::Status { asked, gather },
+            };
+            self.ask(shard, op);
+        }
+    }
+
+    /// One text of an HTTP request; the answer goes to the connection's sink.
+    pub(crate) fn http(&mut self, key: Key, text: &str) {
+        self.tick();
+        let mut steps = std::mem::take(&mut self.steps);
+        if let Some(conn) = self.edge.connections.get_mut(key) {
+            let mut cx = Context { shared: &self.shared, timestamp: self.home.timestamp, steps: &mut steps };
+            conn.session.receive(text, &mut cx);
+        }
+        for step in steps.drain(..) {
+            self.step(key, step);
+        }
+        self.steps = steps;
+        self.carry();
+    }
+
+    /// Ends a tick: lets lanes fan out, and carries values between home and edge until both are quiet.
+    pub(crate) fn carry(&mut self) {
+        self.home.settle();
+        loop {
+            for shard in 0..self.shared.shard_ids() {
+                let deliveries = self.home.egress.take(shard);
+                if shard == self.shard {
+                    for delivery in deliveries {
+                        self.edge.deliver(delivery);
+                    }
+                } else if self.deliveries[usize::from(shard)].is_empty() {
+                    self.deliveries[usize::from(shard)] = deliveries;
+                } else {
+                    self.deliveries[usize::from(shard)].extend(deliveries);
+                }
+            }
+            if self.edge.asks.is_empty() {
+                break;
+            }
+            for (shard, op) in std::mem::take(&mut self.edge.asks) {
+                self.ask(shard, op);
+            }
+            self.home.settle();
+        }
+        let out = std::mem::take(&mut self.edge.messages_out);
+        if out > 0 {
+            self.shared.metrics.messages_out.add(out);
+        }
+    }
+
+    /// Whether so much waits for other shards that whoever makes more should wait.
+    pub(crate) fn is_clogged(&self) -> bool {
+        self.ops.iter().map(Vec::len).chain(self.deliveries.iter().map(Vec::len)).any(|len| len > BACKLOG_MAX)
+    }
+
+    /// Forgets a connection whose socket is done with.
+    pub(crate) fn closed(&mut self, key: Key, how: Ended) {
+        self.tick();
+        self.edge.leave_all(key);
+        if let Some(conn) = self.edge.connections.remove(key)
+            && conn.session.channel == Channel::WebSocket
+        {
+            let ended = conn.closing.map_or(how, |closing| closing.ended);
+            self.shared.telemetry.tell(&Signal::Disconnected { client: conn.session.who.client, user: conn.session.who.user, ended });
+        }
+        self.carry();
+    }
+
+    /// What is done about once a second.
+    pub(crate) fn sweep(&mut self) {
+        self.tick();
+        self.edge.check_liveness();
+        self.home.sweep();
+        let queued: i64 = self.edge.connections.iter().map(|(_, conn)| i64::try_from(conn.queued_bytes()).unwrap_or(i64::MAX)).sum();
+        self.shared.metrics.outbox_bytes.add(queued - self.told_outbox_bytes);
+        self.told_outbox_bytes = queued;
+        self.carry();
+    }
+
+    /// Tells every client that this server is shutting down, each with its own time to come back.
+    pub(crate) fn announce_drain(&mut self) {
+        self.tick();
+        for key in self.edge.connections.keys() {
+            let Some(conn) = self.edge.connections.get(key) else { continue };
+            let welcome = EventBody::Welcome(Box::new(self.shared.welcome(conn.session.who.client)));
+            self.edge.to(key, &encode_event(&welcome, None, &self.home.timestamp));
+        }
+    }
+
+    /// Closes up to `count` connections because the server restarts. Gives whether any is left that is not closing.
+    pub(crate) fn close_slice(&mut self, count: usize) -> bool {
+        self.tick();
+        let open: Vec<Key> = self.edge.connections.iter().filter(|(_, conn)| conn.closing.is_none()).map(|(key, _)| key).collect();
+        for key in open.iter().take(count) {
+            self.edge.close(*key, CloseCode::Restart);
+        }
+        self.carry();
+        open.len() > count
+    }
+}

@@ -1,0 +1,191 @@
+//! What every shard of one bus has in common: configuration, clock, identity, telemetry, and a few counts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use arqonbus_protocol::{ClientId, ErrorCode, MessageId, Timestamp, Topic, Welcome};
+
+use crate::admin::{Phase, Readiness};
+use crate::clock::{Clock, Moment};
+use crate::config::Config;
+use crate::hash::Homes;
+use crate::routing::Asked;
+use crate::session::{Identity, ResumeKeys};
+use crate::telemetry::{Metrics, Signal, Telemetry};
+
+/// Common to all shards; nothing in it is waited for.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) node: ClientId,
+    pub(crate) shards: usize,
+    pub(crate) homes: Homes,
+    pub(crate) resume_keys: ResumeKeys,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) readiness: Arc<Readiness>,
+    channels: AtomicUsize,
+    places: AtomicUsize,
+    /// Seeds the random numbers that need not be secret.
+    random: AtomicU64,
+    /// When the last client should be back, once the server drains.
+    drain_ends: AtomicU64,
+    /// What each shard last told of itself: topics, messages held, bytes held.
+    held: Vec<[AtomicU64; 3]>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: Config,
+        shards: usize,
+        metrics: Arc<Metrics>,
+        telemetry: Telemetry,
+        readiness: Arc<Readiness>,
+    ) -> Result<Self, getrandom::Error> {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret)?;
+        let seed = getrandom::u64()?;
+        Ok(Self {
+            config,
+            clock: Clock::start(),
+            node: ClientId::node(seed),
+            shards,
+            homes: Homes::new(shards),
+            resume_keys: ResumeKeys::new(secret),
+            metrics,
+            telemetry,
+            readiness,
+            channels: AtomicUsize::new(0),
+            places: AtomicUsize::new(0),
+            random: AtomicU64::new(getrandom::u64()?),
+            drain_ends: AtomicU64::new(0),
+            held: (0..shards).map(|_| Default::default()).collect(),
+        })
+    }
+
+    pub(crate) fn shard_ids(&self) -> u16 {
+        u16::try_from(self.shards).expect("there are fewer than 2^16 shards")
+    }
+
+    /// 64 bits that spread well and are not secret (SplitMix64; Steele, Lea and Flood 2014).
+    pub(crate) fn random(&self) -> u64 {
+        let mut z = self.random.fetch_add(0x9E37_79B9_7F4A_7C15, Relaxed);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn random_wide(&self) -> u128 {
+        (u128::from(self.random()) << 64) | u128::from(self.random())
+    }
+
+    /// Up to `window_ms` milliseconds.
+    pub(crate) fn jitter(&self, window_ms: u64) -> u64 {
+        self.random() % (window_ms + 1)
+    }
+
+    /// An id for a message whose sender gave none.
+    pub(crate) fn message_id(&self, timestamp: Timestamp) -> MessageId {
+        MessageId::ulid(timestamp.unix_ms(), self.random_wide())
+    }
+
+    /// An id for a client, whose home is `shard`: so that registering it crosses no shard.
+    pub(crate) fn client_id(&self, shard: u16) -> ClientId {
+        loop {
+            let client = ClientId::client(self.random_wide());
+            if self.homes.of_client(&client) == shard {
+                return client;
+            }
+        }
+    }
+
+    /// Whether a join may begin `topic`: the server's own only where they are configured.
+    pub(crate) fn may_be_joined(&self, topic: &Topic) -> bool {
+        let telemetry = &self.config.telemetry;
+        let own = telemetry.room == topic.room.as_str()
+            && (telemetry.activity_channel == topic.channel.as_str() || telemetry.metrics_channel == topic.channel.as_str());
+        own || (!topic.is_reserved() && self.config.creates_on_use(topic))
+    }
+
+    /// Takes one of the channels that the bus may have.
+    pub(crate) fn admit_channel(&self) -> bool {
+        self.channels.fetch_update(Relaxed, Relaxed, |count| (count < self.config.limits.channels).then_some(count + 1)).is_ok()
+    }
+
+    /// Gives one back.
+    pub(crate) fn release_channel(&self) {
+        self.channels.fetch_sub(1, Relaxed);
+    }
+
+    /// Takes a place for one connection, HTTP or WebSocket.
+    pub(crate) fn take_place(&self) -> bool {
+        self.places.fetch_update(Relaxed, Relaxed, |count| (count < self.config.limits.connections).then_some(count + 1)).is_ok()
+    }
+
+    /// Gives one back.
+    pub(crate) fn release_place(&self) {
+        self.places.fetch_sub(1, Relaxed);
+    }
+
+    /// Whether the server has all the connections that it may have.
+    pub(crate) fn is_full(&self) -> bool {
+        self.metrics.connections.value() >= self.config.limits.connections as u64
+    }
+
+    /// Begins to drain: no new work from now on.
+    pub(crate) fn drain(&self) {
+        self.drain_ends.store(self.clock.now().plus_ms(self.config.drain.reconnect_window_ms).0, Relaxed);
+        self.readiness.enter(Phase::Draining);
+    }
+
+    /// While draining: when a client should come back, in milliseconds; another value at every call.
+    pub(crate) fn draining_ms(&self) -> Option<u64> {
+        if self.readiness.phase() != Phase::Draining {
+            return None;
+        }
+        let left = Moment(self.drain_ends.load(Relaxed)).since(self.clock.now());
+        Some(self.jitter(left))
+    }
+
+    /// The introduction of this server to one client.
+    pub(crate) fn welcome(&self, client: ClientId) -> Welcome {
+        let limits = &self.config.limits;
+        Welcome {
+            version: env!("CARGO_PKG_VERSION").into(),
+            protocols: vec![arqonbus_protocol::PROTOCOL_VERSION],
+            node: self.node,
+            client,
+            limits: arqonbus_protocol::Limits {
+                envelope_bytes: limits.envelope_bytes as u64,
+                frame_bytes: limits.frame_bytes as u64,
+                joins: limits.joins as u64,
+                history: arqonbus_protocol::limits::HISTORY_LIMIT_MAX,
+            },
+            heartbeat_ms: self.config.heartbeat_ms,
+            auth_required: false,
+            draining: self.draining_ms().map(|reconnect_after_ms| arqonbus_protocol::Draining { reconnect_after_ms }),
+        }
+    }
+
+    /// Lets telemetry know of a refused request.
+    pub(crate) fn tell_refused(&self, asked: &Asked, topic: Option<Topic>, code: ErrorCode) {
+        self.telemetry.tell(&Signal::Refused { client: Some(asked.who.client), topic, command: asked.command, id: Some(asked.request_id), code });
+    }
+
+    /// Lets telemetry know of input that could not be read.
+    pub(crate) fn tell_unreadable(&self, who: &Identity, id: Option<MessageId>, code: ErrorCode) {
+        self.telemetry.tell(&Signal::Refused { client: Some(who.client), topic: None, command: None, id, code });
+    }
+
+    /// Takes one shard's gauges, and sets those of the bus.
+    pub(crate) fn tell_held(&self, shard: u16, topics: u64, messages: u64, bytes: u64) {
+        let own = &self.held[usize::from(shard)];
+        for (gauge, value) in own.iter().zip([topics, messages, bytes]) {
+            gauge.store(value, Relaxed);
+        }
+        let sum = |at: usize| self.held.iter().map(|shard| shard[at].load(Relaxed)).sum();
+        self.metrics.channels.set(sum(0));
+        self.metrics.history_messages.set(sum(1));
+        self.metrics.history_bytes.set(sum(2));
+    }
+}
