@@ -2,6 +2,8 @@
 
 pub mod admin;
 mod bus;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
 mod commands;
 pub mod config;
@@ -14,6 +16,7 @@ mod shared;
 mod slots;
 pub mod storage;
 pub mod telemetry;
-mod transport;
+#[doc(hidden)]
+pub mod transport;
 
 pub use bus::{Bus, RunError, StartError, run};

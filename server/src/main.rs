@@ -1,2 +1,7 @@
-//! Stub.
-fn main() {}
+//! The `arqonbus` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    arqonbus_server::cli::main()
+}

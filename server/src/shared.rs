@@ -155,7 +155,7 @@ impl Shared {
             protocols: vec![arqonbus_protocol::PROTOCOL_VERSION],
             node: self.node,
             client,
-            limits: arqonbus_protocol::Limits {
+            limits: arqonbus_protocol::limits::Limits {
                 envelope_bytes: limits.envelope_bytes as u64,
                 frame_bytes: limits.frame_bytes as u64,
                 joins: limits.joins as u64,

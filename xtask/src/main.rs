@@ -1,6 +1,7 @@
 //! Chores of this repository: `cargo xtask schema [--check]` and `cargo xtask tidy`.
 
 mod schema;
+mod tidy;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["schema"] => schema::write(&root()),
         ["schema", "--check"] => schema::check(&root()),
+        ["tidy"] => tidy::check(&root()),
         _ => Err(USAGE.to_owned()),
     };
     match outcome {

@@ -3,7 +3,7 @@
 mod describe;
 mod load;
 
-use arqonbus_protocol::{ClientEnvelope, schema};
+use arqonbus_protocol::{ClientEnvelope, ServerEnvelope, schema};
 use load::{Direction, Frame, Refusal};
 use serde_json::Value;
 
@@ -90,6 +90,36 @@ fn assert_valid(validator: &jsonschema::Validator, frame: &Frame, text: &str) {
     let value: Value = serde_json::from_str(text).expect("a frame is JSON");
     let faults: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
     assert!(faults.is_empty(), "{}: {}: {faults:?}", frame.file, frame.name);
+}
+
+/// What no server sends: the codec of a client and the schema refuse it alike.
+#[test]
+fn no_client_takes_these_server_envelopes() {
+    const HEAD: &str = r#""type":"message","id":"m1","sender":"c_00000000","timestamp":"2026-11-22T16:49:00Z","payload":1"#;
+    let server = validator(Some("ServerEnvelope"));
+    let broken = [
+        (format!(r#"{{{HEAD}}}"#), ""),
+        (format!(r#"{{{HEAD},"room":"a","channel":"b","epoch":"k"}}"#), "/seq"),
+        (format!(r#"{{{HEAD},"room":"a","channel":"b","seq":1}}"#), "/epoch"),
+        (format!(r#"{{{HEAD},"room":"a","channel":"b","epoch":"k","seq":9007199254740992}}"#), "/seq"),
+        (format!(r#"{{{HEAD},"room":"a","channel":"b","to":"*"}}"#), "/to"),
+        (r#"{"type":"message","room":"a","channel":"b","payload":1}"#.to_owned(), "/id"),
+        (r#"{"type":"command","command":"ping"}"#.to_owned(), "/type"),
+        (r#"{"type":"response","status":"ok"}"#.to_owned(), "/request_id"),
+        (r#"{"type":"response","request_id":"m1","status":"fine"}"#.to_owned(), "/status"),
+        (r#"{"type":"response","request_id":"m1","status":"ok","result":[1]}"#.to_owned(), "/result"),
+        (r#"{"type":"response","request_id":"m1","status":"error"}"#.to_owned(), "/error"),
+        (r#"{"type":"response","request_id":"m1","status":"error","error":["forbidden","no","never"]}"#.to_owned(), "/error"),
+        (r#"{"type":"response","request_id":"m1","status":"error","error":{"code":"x","message":"m","retry":"soon"}}"#.to_owned(), "/error/retry"),
+        (r#"{"type":"event","timestamp":"2026-11-22T16:49:00Z","data":{}}"#.to_owned(), "/event"),
+        (r#"{"type":"event","event":"new","timestamp":"2026-11-22T16:49:00Z","data":[]}"#.to_owned(), "/data"),
+        (r#"{"type":"error","timestamp":"2026-11-22T16:49:00Z"}"#.to_owned(), "/error"),
+    ];
+    for (text, at) in &broken {
+        let Err(malformed) = ServerEnvelope::decode(text) else { panic!("{text} was decoded") };
+        assert_eq!(malformed.refusal.at.as_deref(), Some(*at), "{text}");
+        assert!(!server.is_valid(&serde_json::from_str(text).expect("JSON")), "{text}");
+    }
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn admit(session: &mut Session, command: &Command, cx: &Context<'_>) -> Result<(
 
 fn run(session: &mut Session, asked: Asked, command: Command, cx: &mut Context<'_>) -> Result<(), Refusal> {
     match command {
-        Command::Connect(args) => return connect::ask(session, &asked, *args, cx),
+        Command::Connect(args) => return connect::ask(session, &asked, args, cx),
         Command::Ping(_) => cx.ok(&asked, &PingResult { timestamp: cx.timestamp }),
         Command::Help(args) => return help::ask(&asked, &args, cx),
         Command::Refresh(_) => return Err(Refusal::new(ErrorCode::Unsupported, "this server asks for no credentials")),

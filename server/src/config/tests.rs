@@ -158,7 +158,7 @@ fn values_that_make_no_sense_are_told() {
         (&["drain.notice_ms=26000"], "drain.notice_ms"),
         (&["history.age_ms=0"], "history.age_ms"),
         (&["history.bytes=1000"], "history.bytes"),
-        (&["history_total_bytes=1048576"], "history.bytes"),
+        (&["history.bytes=999999999999"], "history.bytes"),
         (&["history.dedup_entries=0"], "history.dedup_entries"),
         (&["telemetry.room=a b"], "telemetry.room"),
         (&["telemetry.metrics_channel="], "telemetry.metrics_channel"),

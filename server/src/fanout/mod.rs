@@ -11,4 +11,3 @@ pub(crate) use connection::Place;
 pub(crate) use delivery::{Delivery, Opening, OpeningAsked, Part, StatusPart, Then};
 pub(crate) use edge::Edge;
 pub(crate) use gather::Gather;
-pub(crate) use segment::Segment;

@@ -1,7 +1,5 @@
 //! Envelopes that several connections share, as frames: made once in each of the two forms, and only in those that are needed.
 
-use std::sync::Arc;
-
 use arqonbus_protocol::limits::BATCH_BYTES_MAX;
 use bytes::{Bytes, BytesMut};
 
@@ -61,11 +59,6 @@ fn batched(bodies: &[Bytes]) -> Bytes {
 /// Bodies as frames for one connection.
 pub(crate) fn frames(bodies: &[Bytes], batch: bool) -> Bytes {
     if batch { batched(bodies) } else { plain(bodies) }
-}
-
-/// Bodies that travel between threads.
-pub(crate) fn shared(bodies: &mut Vec<Bytes>) -> Arc<[Bytes]> {
-    bodies.drain(..).collect()
 }
 
 #[cfg(test)]

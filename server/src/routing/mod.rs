@@ -12,9 +12,8 @@ mod publish;
 mod upkeep;
 
 pub(crate) use answer::Egress;
-pub(crate) use home::{Counts, Home};
+pub(crate) use home::Home;
 pub(crate) use lane::{Lane, Member, Pending};
 pub(crate) use op::{Asked, ConnId, JoinOp, LaneId, LaneOp, Op, PublishOp, ShardId};
-pub(crate) use patterns::PatternMember;
 #[cfg(test)]
 mod tests;

@@ -18,8 +18,10 @@ impl Home {
         if publish.request && !lane.reaches_another_than(publish.asked.conn) {
             return self.refuse(&publish.asked, Some(topic), &Refusal::new(ErrorCode::NoResponder, "nobody is there to answer"));
         }
-        self.counts.messages_in += 1;
-        self.counts.bytes_in += publish.entry.text.len() as u64;
+        if !publish.asked.who.is_node() {
+            self.counts.messages_in += 1;
+            self.counts.bytes_in += publish.entry.text.len() as u64;
+        }
         let ticket = self.ticket();
         let appended = self.store.append(&topic, publish.entry.clone(), publish.fingerprint, self.now, ticket);
         self.answered(key, ticket, Pending::Op(LaneOp::Publish(publish)), appended, Self::published);

@@ -12,12 +12,14 @@ use crate::telemetry::Signal;
 
 /// Lanes looked at in one sweep: bounded, so that a sweep is never felt.
 const LANES_PER_SWEEP: usize = 2_000;
+/// Ids forgotten in one sweep.
+const IDS_PER_SWEEP: usize = 10_000;
 
 impl Home {
     /// Forgets idle lanes and expired entries; a bounded amount of work.
     pub(crate) fn sweep(&mut self) {
         self.store.sweep(self.now);
-        self.sent.expire(self.now);
+        self.sent.expire(self.now, IDS_PER_SWEEP);
         let keys = self.lanes.keys();
         let from = keys.partition_point(|key| key.index() < self.upkeep_from);
         let turn: Vec<Key> = keys[from..].iter().copied().take(LANES_PER_SWEEP).collect();

@@ -1,0 +1,196 @@
+//! Joining, and reading what was joined.
+
+use std::future::{Future, IntoFuture, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arqonbus_protocol::{JoinResult, Pattern, Position, TopicPosition, TopicStart};
+use futures_util::Stream;
+use tokio::sync::oneshot;
+
+use super::driver::Control;
+use super::queue::{Item, Overflow, Queue};
+use super::{Client, Error};
+use crate::Message;
+use crate::core::Joining;
+
+/// Messages that a subscription holds for its application, by default.
+pub const QUEUE_MESSAGES: usize = 1_024;
+/// Bytes of them.
+pub const QUEUE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Joins when it is awaited; see [`Client::join`].
+#[must_use = "a join does nothing until it is awaited"]
+pub struct Join<'c> {
+    client: &'c Client,
+    pattern: Result<Pattern, Error>,
+    since: Option<Position>,
+    replay: Option<u32>,
+    positions: Option<Vec<TopicPosition>>,
+    presence: bool,
+    capacity: usize,
+    overflow: Overflow,
+}
+
+impl<'c> Join<'c> {
+    pub(crate) fn new(client: &'c Client, pattern: &str) -> Self {
+        let pattern = pattern.parse().map_err(Into::into);
+        Self { client, pattern, since: None, replay: None, positions: None, presence: false, capacity: QUEUE_MESSAGES, overflow: Overflow::Wait }
+    }
+
+    /// Begins after this position; for one topic. What is no longer held is told as a gap.
+    pub fn since(mut self, position: Position) -> Self {
+        self.since = Some(position);
+        self
+    }
+
+    /// Begins with the last `messages` of each topic.
+    pub fn replay(mut self, messages: u32) -> Self {
+        self.replay = Some(messages);
+        self
+    }
+
+    /// Resumes a pattern: what is known of its topics. Those not listed begin with their first held message.
+    pub fn positions(mut self, positions: Vec<TopicPosition>) -> Self {
+        self.positions = Some(positions);
+        self
+    }
+
+    /// Sets whether to be told who joins and leaves.
+    pub fn presence(mut self, presence: bool) -> Self {
+        self.presence = presence;
+        self
+    }
+
+    /// Sets how many messages may wait for the application.
+    pub fn queue(mut self, messages: usize) -> Self {
+        self.capacity = messages;
+        self
+    }
+
+    /// Lets the oldest messages give way when the application is slow, with a gap in their place. By default nothing gives way.
+    pub fn conflate(mut self) -> Self {
+        self.overflow = Overflow::Conflate;
+        self
+    }
+
+    async fn join(self) -> Result<Subscription, Error> {
+        let pattern = self.pattern?;
+        let joining = Joining { pattern, since: self.since, replay: self.replay, positions: self.positions, presence: self.presence };
+        let queue = Queue::new(self.capacity, QUEUE_BYTES, self.overflow, self.client.attention.clone());
+        // Made before the wait, so that giving up the wait leaves again.
+        let mut subscription =
+            Subscription { queue, pattern, start: JoinResult { topics: Vec::new(), complete: true }, _client: self.client.clone() };
+        let (reply, answer) = oneshot::channel();
+        self.client.control(Control::Join(joining, Arc::clone(&subscription.queue), reply)).await?;
+        subscription.start = self.client.answer(answer).await?;
+        Ok(subscription)
+    }
+}
+
+impl<'c> IntoFuture for Join<'c> {
+    type Output = Result<Subscription, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'c>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.join())
+    }
+}
+
+/// What comes of one topic or pattern, in order: a [`Stream`] of [`Item`]s. Dropping it leaves.
+#[derive(Debug)]
+pub struct Subscription {
+    queue: Arc<Queue>,
+    pattern: Pattern,
+    start: JoinResult,
+    /// As long as somebody reads, the connection is wanted.
+    _client: Client,
+}
+
+impl Subscription {
+    /// Waits for the next item; `None` after [`Item::Ended`]. Giving up the wait loses nothing.
+    pub async fn recv(&mut self) -> Option<Item> {
+        poll_fn(|cx| self.queue.poll_pop(cx)).await
+    }
+
+    /// Waits for the next message and passes over everything else, gaps included. `None` when the subscription has ended.
+    pub async fn message(&mut self) -> Option<Message> {
+        loop {
+            if let Item::Message(message) = self.recv().await? {
+                return Some(message);
+            }
+        }
+    }
+
+    /// What was joined.
+    #[must_use]
+    pub fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
+    /// Where each topic began when it was joined.
+    #[must_use]
+    pub fn topics(&self) -> &[TopicStart] {
+        &self.start.topics
+    }
+
+    /// Whether [`Self::topics`] lists all that matched.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.start.complete
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Item;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        self.queue.poll_pop(cx)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.queue.leave();
+    }
+}
+
+/// Private messages and broadcasts: a [`Stream`] of [`Message`]s. See [`Client::inbox`].
+#[derive(Debug)]
+pub struct Inbox {
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) _client: Client,
+}
+
+impl Inbox {
+    /// Waits for the next message; `None` when the client is closed.
+    pub async fn recv(&mut self) -> Option<Message> {
+        poll_fn(|cx| self.poll_message(cx)).await
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        loop {
+            match self.queue.poll_pop(cx) {
+                Poll::Ready(Some(Item::Message(message))) => return Poll::Ready(Some(message)),
+                Poll::Ready(Some(Item::Gap { .. } | Item::Presence { .. } | Item::Deleted { .. } | Item::Ended(_))) => {}
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl Stream for Inbox {
+    type Item = Message;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.poll_message(cx)
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.queue.leave();
+    }
+}

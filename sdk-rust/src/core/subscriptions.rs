@@ -1,0 +1,296 @@
+//! Subscriptions: joined, rejoined with positions, repaired where messages are missing.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use arqonbus_protocol::{Gap, JoinArgs, JoinResult, MessageId, Pattern, Position, Topic, TopicPosition};
+
+use super::SubscriptionId;
+use super::feed::{Feed, Meeting};
+
+/// Topics that one pattern subscription follows; past it the subscription ends, because positions could not be kept.
+pub const PATTERN_TOPICS_MAX: usize = 65_536;
+/// Topics whose subscribers are remembered for speed.
+const ROUTES_MAX: usize = 65_536;
+/// Bytes that one position takes in a join command, at most.
+const POSITION_BYTES_MAX: usize = 220;
+/// Milliseconds between two repairs of one subscription, doubled each time it finds another hole without a delivered message between.
+const REPAIR_MS: u64 = 100;
+/// The longest wait between two repairs.
+const REPAIR_MS_MAX: u64 = 10_000;
+
+/// What an application joins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Joining {
+    /// A topic, or all topics that match.
+    pub pattern: Pattern,
+    /// Begin after this position; for one topic.
+    pub since: Option<Position>,
+    /// Begin with the last so many messages.
+    pub replay: Option<u32>,
+    /// Resume a pattern.
+    pub positions: Option<Vec<TopicPosition>>,
+    /// Whether to be told who joins and leaves.
+    pub presence: bool,
+}
+
+impl Joining {
+    /// Joins from now on.
+    #[must_use]
+    pub fn new(pattern: impl Into<Pattern>) -> Self {
+        Self { pattern: pattern.into(), since: None, replay: None, positions: None, presence: false }
+    }
+}
+
+/// Where a subscription stands with the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// To be joined as soon as there is a connection, and not before this moment.
+    Due(u64),
+    /// The join with this id is under way; nothing is delivered before its answer.
+    Asked(MessageId),
+    /// Messages are delivered.
+    Live,
+    /// Left for a while, because the application is slow; its position is kept.
+    Paused,
+}
+
+/// One subscription.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    pub(crate) joining: Joining,
+    pub(crate) phase: Phase,
+    /// Until when the first join must have been answered.
+    pub(crate) deadline: Option<u64>,
+    /// When the join under way must have been answered.
+    pub(crate) asked_until: u64,
+    pub(crate) joined_before: bool,
+    /// Whether the server may have it as a member: then a repair leaves first.
+    pub(crate) member: bool,
+    pub(crate) repairs: u32,
+    feeds: HashMap<Topic, Feed>,
+    /// Whether all topics of the pattern were listed: then one that is not known begins at its first message.
+    complete: bool,
+    asked: HashMap<Topic, Position>,
+}
+
+/// All subscriptions of a client.
+#[derive(Debug, Default)]
+pub(crate) struct Subscriptions {
+    all: BTreeMap<SubscriptionId, Subscription>,
+    /// Who follows a topic; filled on demand, emptied when subscriptions come or go.
+    routes: HashMap<Topic, Vec<SubscriptionId>>,
+    /// Leaves without an answer.
+    pub(crate) leaves: HashSet<MessageId>,
+    /// Nothing is due before this.
+    alarm: Option<u64>,
+}
+
+impl Subscriptions {
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(crate) fn has_pattern(&self, pattern: &Pattern) -> bool {
+        self.all.values().any(|subscription| subscription.joining.pattern == *pattern)
+    }
+
+    pub(crate) fn insert(&mut self, id: SubscriptionId, joining: Joining, deadline: u64) {
+        self.routes.clear();
+        self.all.insert(id, Subscription::new(joining, deadline));
+    }
+
+    pub(crate) fn remove(&mut self, id: SubscriptionId) -> Option<Subscription> {
+        self.routes.clear();
+        self.all.remove(&id)
+    }
+
+    pub(crate) fn by_id(&mut self, id: SubscriptionId) -> Option<&mut Subscription> {
+        self.all.get_mut(&id)
+    }
+
+    pub(crate) fn ids(&self) -> Vec<SubscriptionId> {
+        self.all.keys().copied().collect()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (SubscriptionId, &mut Subscription)> {
+        self.all.iter_mut().map(|(id, subscription)| (*id, subscription))
+    }
+
+    /// Whether the answer to a join is waited for.
+    pub(crate) fn is_joining(&self) -> bool {
+        self.all.values().any(|subscription| matches!(subscription.phase, Phase::Asked(_)))
+    }
+
+    /// Something is due at this moment.
+    pub(crate) fn wake_at(&mut self, at: u64) {
+        self.alarm = Some(self.alarm.map_or(at, |known| known.min(at)));
+    }
+
+    /// Whether something may be due.
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        self.alarm.is_some_and(|at| at <= now)
+    }
+
+    /// Finds out anew when something is due.
+    pub(crate) fn rest(&mut self) {
+        self.alarm = self.all.values().filter_map(|subscription| subscription.alarm(true)).min();
+    }
+
+    /// When something is due. Without a connection joins wait for it, and only time-outs count.
+    pub(crate) fn alarm(&self, connected: bool) -> Option<u64> {
+        if connected { self.alarm } else { self.all.values().filter_map(|subscription| subscription.alarm(false)).min() }
+    }
+
+    /// The subscription whose join has this id.
+    pub(crate) fn asked_by(&self, request: &MessageId) -> Option<SubscriptionId> {
+        self.all.iter().find(|(_, subscription)| subscription.phase == Phase::Asked(*request)).map(|(id, _)| *id)
+    }
+
+    /// The followers of a topic, ready to be visited: `(how many, nth)` avoids a copy of the list.
+    pub(crate) fn follower(&mut self, topic: &Topic, nth: usize) -> Option<(SubscriptionId, &mut Subscription)> {
+        if !self.routes.contains_key(topic) {
+            if self.routes.len() >= ROUTES_MAX {
+                self.routes.clear();
+            }
+            let followers = self.all.iter().filter(|(_, subscription)| subscription.joining.pattern.matches(topic)).map(|(id, _)| *id).collect();
+            self.routes.insert(*topic, followers);
+        }
+        let id = *self.routes[topic].get(nth)?;
+        self.all.get_mut(&id).map(|subscription| (id, subscription))
+    }
+
+    /// The connection is lost: all that is not paused has to be joined again.
+    pub(crate) fn rewind(&mut self) {
+        self.leaves.clear();
+        self.alarm = Some(0);
+        for subscription in self.all.values_mut() {
+            subscription.member = false;
+            if subscription.phase != Phase::Paused {
+                subscription.phase = Phase::Due(0);
+            }
+        }
+    }
+}
+
+impl Subscription {
+    fn new(joining: Joining, deadline: u64) -> Self {
+        let mut feeds = HashMap::new();
+        if let Some(topic) = joining.pattern.as_topic() {
+            feeds.insert(topic, Feed::default());
+        }
+        Self {
+            joining,
+            phase: Phase::Due(0),
+            deadline: Some(deadline),
+            asked_until: u64::MAX,
+            joined_before: false,
+            member: false,
+            repairs: 0,
+            feeds,
+            complete: false,
+            asked: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn is_exact(&self) -> bool {
+        self.joining.pattern.as_topic().is_some()
+    }
+
+    /// The arguments of the next join: as the application said at first, then from where it stands.
+    pub(crate) fn join_args(&mut self, envelope_bytes_max: usize) -> JoinArgs {
+        let mut args = JoinArgs::new(self.joining.pattern);
+        args.presence = self.joining.presence;
+        self.asked.clear();
+        if !self.joined_before {
+            args.since = self.joining.since;
+            args.replay = self.joining.replay;
+            args.positions.clone_from(&self.joining.positions);
+        } else if let Some(topic) = self.joining.pattern.as_topic() {
+            args.since = self.feeds.get(&topic).and_then(Feed::at);
+        } else {
+            let known = self.feeds.iter().filter_map(|(topic, feed)| feed.at().map(|at| position_of(topic, at)));
+            // What does not fit is given from its first held message, and what comes twice is dropped.
+            args.positions = Some(known.take(envelope_bytes_max.saturating_sub(1_024) / POSITION_BYTES_MAX).collect());
+        }
+        if let (Some(topic), Some(since)) = (self.joining.pattern.as_topic(), args.since) {
+            self.asked.insert(topic, since);
+        }
+        self.asked.extend(args.positions.iter().flatten().map(|known| (known.topic(), known.position())));
+        args
+    }
+
+    /// Takes the answer to a join. False where it lists more topics than can be followed.
+    pub(crate) fn joined(&mut self, result: &JoinResult) -> bool {
+        self.phase = Phase::Live;
+        self.deadline = None;
+        for start in &result.topics {
+            let topic = start.topic();
+            let asked = self.asked.get(&topic).copied();
+            let feed = self.feeds.entry(topic).or_default();
+            if self.joined_before && asked.is_none() && self.complete && feed.at().is_none() {
+                // Born while we were away: all its messages are wanted.
+                feed.start(start.start, Some(Position { seq: 0, ..start.start }));
+            } else {
+                feed.start(start.start, asked);
+            }
+        }
+        self.asked.clear();
+        self.complete = result.complete && (self.complete || !self.joined_before);
+        self.joined_before = true;
+        self.feeds.len() <= PATTERN_TOPICS_MAX
+    }
+
+    /// Meets a message of one of its topics.
+    pub(crate) fn meet(&mut self, topic: &Topic, position: Position, own: bool) -> Meeting {
+        let complete = self.complete;
+        let feed = match self.feeds.get_mut(topic) {
+            Some(feed) => feed,
+            None => self.feeds.entry(*topic).or_default(),
+        };
+        if feed.at().is_none() && (position.seq == 1 || !complete) {
+            feed.begin_before(position);
+        }
+        let meeting = feed.meet(position, own);
+        if matches!(meeting, Meeting::Next(_)) {
+            self.repairs = 0;
+        }
+        meeting
+    }
+
+    pub(crate) fn gap(&mut self, topic: &Topic, gap: Gap) -> Option<Gap> {
+        self.feeds.entry(*topic).or_default().gap(gap)
+    }
+
+    pub(crate) fn skip(&mut self, topic: &Topic, position: Position) {
+        self.feeds.entry(*topic).or_default().skip(position);
+    }
+
+    pub(crate) fn forget(&mut self, topic: &Topic) {
+        self.feeds.remove(topic);
+    }
+
+    pub(crate) fn topics(&self) -> usize {
+        self.feeds.len()
+    }
+
+    /// Plans to leave and join again from the last position; at once the first time, then with growing waits.
+    pub(crate) fn repair(&mut self, now: u64) -> u64 {
+        let wait = if self.repairs == 0 { 0 } else { (REPAIR_MS << self.repairs.min(10)).min(REPAIR_MS_MAX) };
+        self.repairs += 1;
+        self.phase = Phase::Due(now + wait);
+        now + wait
+    }
+
+    fn alarm(&self, connected: bool) -> Option<u64> {
+        let phase = match self.phase {
+            Phase::Due(at) => connected.then_some(at),
+            Phase::Asked(_) => Some(self.asked_until),
+            Phase::Live | Phase::Paused => None,
+        };
+        [phase, self.deadline].into_iter().flatten().min()
+    }
+}
+
+fn position_of(topic: &Topic, at: Position) -> TopicPosition {
+    TopicPosition { room: topic.room, channel: topic.channel, epoch: at.epoch, seq: at.seq }
+}

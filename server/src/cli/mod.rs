@@ -1,0 +1,87 @@
+//! The `arqonbus` command: runs the bus, and speaks to one.
+
+mod config;
+mod exit;
+mod logging;
+mod output;
+mod schema;
+mod serve;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use exit::Failure;
+
+/// A small, sharp, reliable message bus over WebSocket.
+#[derive(Debug, Parser)]
+#[command(name = "arqonbus", version, max_term_width = 120, subcommand_required = true, arg_required_else_help = true, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Try it in three terminals:
+  arqonbus serve
+  arqonbus sub science:explore
+  arqonbus pub science:explore '{\"text\":\"hi\"}'
+
+Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 cannot connect, 4 timed out or outcome unknown, 130 interrupted.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the bus.
+    Serve(serve::ServeArgs),
+    /// Show, check or describe the configuration.
+    Config(config::ConfigArgs),
+    /// Print the schema of the wire.
+    Schema(schema::SchemaArgs),
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  arqonbus completions bash > ~/.local/share/bash-completion/completions/arqonbus")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the command that the arguments of this process name.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody there to read the help is no reason to fail.
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.end(),
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "arqonbus", &mut script);
+            Ok(output::text(&String::from_utf8_lossy(&script))?)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+}
