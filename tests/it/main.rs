@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail their tests by panicking")]
 
 mod batch;
+mod client;
 mod commands;
 mod connect;
 mod create;

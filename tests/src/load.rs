@@ -186,7 +186,9 @@ async fn reconnect(bus: SocketAddr, args: &Value) -> Peer {
     .await
 }
 
-fn fingerprint(payload: &str) -> u64 {
+/// A number that stands for a payload.
+#[must_use]
+pub fn fingerprint(payload: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     payload.hash(&mut hasher);
     hasher.finish()
