@@ -208,7 +208,9 @@ impl Inner {
         let at = usize::try_from(self.shared.random()).unwrap_or(0) % self.shards.len();
         self.shards[at].controls.try_send(Control::Http(job)).map_err(|error| match error.into_inner() {
             Control::Http(job) => job,
-            _ => unreachable!("it gives back what it was given"),
+            Control::Serve(_) | Control::Ask(_) | Control::AnnounceDrain | Control::CloseAll(_) | Control::Stop => {
+                unreachable!("it gives back what it was given")
+            }
         })
     }
 }

@@ -34,3 +34,20 @@ pub(crate) fn check(root: &Path) -> Result<String, String> {
     let names: Vec<_> = stale.into_iter().map(|(name, _)| name).collect();
     Err(format!("stale: {}; run `cargo xtask schema`", names.join(", ")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_or_changed_is_stale_and_what_was_written_is_fresh() {
+        let root = std::env::temp_dir().join(format!("arqonbus-xtask-{}", std::process::id()));
+        let missing = check(&root).unwrap_err();
+        assert!(missing.contains("schema/codes.json") && missing.ends_with("run `cargo xtask schema`"), "{missing}");
+        write(&root).unwrap();
+        check(&root).unwrap();
+        fs::write(root.join("schema/codes.json"), "{}").unwrap();
+        assert_eq!(check(&root).unwrap_err(), "stale: schema/codes.json; run `cargo xtask schema`");
+        fs::remove_dir_all(&root).unwrap();
+    }
+}

@@ -43,7 +43,7 @@ pub fn json_schema() -> Value {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": SCHEMA_ID,
         "title": format!("ArqonBus envelopes, version {PROTOCOL_VERSION}"),
-        "description": "One envelope, in either direction. A member that is null counts as missing, except payload. Members that are not listed are ignored. \
+        "description": "One envelope, in either direction. A member of an envelope that is null counts as missing, except payload. Members that are not listed are ignored. \
                         What a schema cannot say (duplicate keys, depth, sizes in bytes) stands in specs/001-protocol.",
         "oneOf": [{ "$ref": "#/$defs/ClientEnvelope" }, { "$ref": "#/$defs/ServerEnvelope" }],
         "$defs": defs,

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
@@ -11,6 +12,8 @@ use super::config::Sources;
 use super::exit::Failure;
 use super::signals::Signals;
 use super::{logging, output};
+use crate::admin::{self, Admin};
+use crate::bus::Bus;
 use crate::config::Config;
 
 /// `arqonbus serve`.
@@ -98,6 +101,19 @@ fn raise_descriptor_limit(connections: u64) {
 #[cfg(not(unix))]
 fn raise_descriptor_limit(_connections: u64) {}
 
-async fn bus(_listener: TcpListener, _admin: Option<TcpListener>, _config: Config, _shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
-    Err(Failure::Failed("not yet".into()))
+/// Runs the bus and its operator's listener until the bus has drained.
+async fn bus(listener: TcpListener, admin: Option<TcpListener>, config: Config, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
+    let bus = Bus::start(config).map_err(|error| failed(&error))?;
+    let pages = Admin { metrics: Arc::clone(bus.metrics()), readiness: Arc::clone(bus.readiness()) };
+    // The operator's pages stay up while the bus drains: that is when they are looked at.
+    let (ended, end) = tokio::sync::oneshot::channel::<()>();
+    let admin = admin.map(|admin| tokio::spawn(admin::serve(admin, pages, async { drop(end.await) })));
+    bus.serve(listener, shutdown).await?;
+    bus.drain().await;
+    drop(ended);
+    if let Some(admin) = admin {
+        admin.await.map_err(|error| failed(&error))?;
+    }
+    Ok(())
 }

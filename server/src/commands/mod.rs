@@ -105,11 +105,10 @@ fn refuse_reserved(room: &Room, channel: &Channel) -> Result<(), Refusal> {
 
 /// The topics that a command is about.
 fn scope_of(command: &Command) -> Scope {
-    match command {
-        Command::JoinChannel(args) => Scope::Topics(args.pattern()),
-        Command::LeaveChannel(args) => Scope::Topics(args.pattern()),
-        other => topic_of(other).map_or(Scope::Bus, |topic| Scope::Topics(Pattern::from(topic))),
+    if let Command::JoinChannel(args) = command {
+        return Scope::Topics(args.pattern());
     }
+    topic_of(command).map_or(Scope::Bus, |topic| Scope::Topics(Pattern::from(topic)))
 }
 
 /// The one topic that a command is about.

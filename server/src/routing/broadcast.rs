@@ -11,9 +11,9 @@ use crate::storage::Verdict;
 
 impl Home {
     /// Sends to a target without a log; this is the home of the target.
-    pub(super) fn send(&mut self, publish: PublishOp) {
+    pub(super) fn send(&mut self, publish: &PublishOp) {
         let body = publish.entry.text.clone();
-        let recipients = match self.recipients(&publish) {
+        let recipients = match self.recipients(publish) {
             Ok(recipients) => recipients,
             Err(refusal) => return self.refuse(&publish.asked, None, &refusal),
         };

@@ -93,7 +93,7 @@ impl Home {
     pub(crate) fn ask(&mut self, op: Op) {
         match op {
             Op::Lane(topic, op) => self.ask_topic(topic, op),
-            Op::Send(publish) => self.send(*publish),
+            Op::Send(publish) => self.send(&publish),
             Op::JoinPattern { asked, gather, args } => self.join_pattern(&asked, gather, &args),
             Op::LeavePattern { conn, pattern } => self.leave_pattern(conn, &pattern),
             Op::CatchUp { lane, conn, from } => self.ask_lane(lane.key, LaneOp::CatchUp { conn, from }),
@@ -271,7 +271,7 @@ impl Home {
             Pending::Op(LaneOp::CatchUp { conn, from }) => self.caught_up(key, conn, from, page),
             Pending::Op(LaneOp::History { asked, args }) => self.history_read(key, &asked, &args, page),
             Pending::Op(LaneOp::Info { asked, .. }) => self.info_read(key, &asked, page),
-            other => unreachable!("only these read, not {other:?}"),
+            other @ (Pending::Open | Pending::Op(_)) => unreachable!("only these read, not {other:?}"),
         }
     }
 

@@ -15,5 +15,3 @@ pub(crate) use answer::Egress;
 pub(crate) use home::Home;
 pub(crate) use lane::{Lane, Member, Pending};
 pub(crate) use op::{Asked, ConnId, JoinOp, LaneId, LaneOp, Op, PublishOp, ShardId};
-#[cfg(test)]
-mod tests;

@@ -125,7 +125,7 @@ impl Core {
     fn step(&mut self, key: Key, step: Step) {
         match step {
             Step::Ask(shard, op) => self.ask(shard, op),
-            Step::AskAll(asked, aggregate) => self.ask_all(key, asked, aggregate),
+            Step::AskAll(asked, aggregate) => self.ask_all(key, &asked, &aggregate),
             Step::Reply(body) => self.edge.to(key, &body),
             Step::Close(code) => self.edge.close(key, code),
             Step::Closed(code) => self.edge.end(key, code, "", Ended::ByPeer),
@@ -141,14 +141,14 @@ impl Core {
         }
     }
 
-    fn ask_all(&mut self, key: Key, asked: Asked, aggregate: Aggregate) {
+    fn ask_all(&mut self, key: Key, asked: &Asked, aggregate: &Aggregate) {
         self.gathers = self.gathers.wrapping_add(1);
         let gather = self.gathers;
         let Some(conn) = self.edge.connections.get_mut(key) else { return };
         conn.gathers.push((gather, Gather::new(asked.clone(), aggregate.clone(), self.shared.shards)));
         for shard in 0..self.shared.shard_ids() {
             let asked = asked.clone();
-            let op = match &aggregate {
+            let op = match aggregate {
                 Aggregate::JoinPattern(args) => Op::JoinPattern { asked, gather, args: args.clone() },
                 Aggregate::ListRooms(args) => Op::ListRooms { asked, gather, args: args.clone() },
                 Aggregate::ListChannels(args) => Op::ListChannels { asked, gather, args: args.clone() },
