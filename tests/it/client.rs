@@ -27,7 +27,7 @@ async fn publish(address: SocketAddr, number: u32, topic: Topic, count: usize, r
         let id: MessageId = format!("c{number}.{message}").parse().unwrap();
         let payload = format!("[{number},{message}]");
         recorder.note(What::Invoke { publisher: number, id, topic, payload: fingerprint(&payload) });
-        receipts.push_back((id, client.publish_json(topic.to_string(), &payload).id(id).send().await.expect("room for it")));
+        receipts.push_back((id, client.publish_json(topic.to_string(), &payload).id(id.to_string()).send().await.expect("room for it")));
         if receipts.len() == 16 {
             settle(receipts.pop_front().unwrap(), &recorder).await;
         }
