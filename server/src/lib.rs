@@ -2,6 +2,7 @@
 
 pub mod admin;
 mod bus;
+mod census;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;

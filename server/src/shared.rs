@@ -6,12 +6,16 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use arqonbus_protocol::{ClientId, ErrorCode, MessageId, Timestamp, Topic, Welcome};
 
 use crate::admin::{Phase, Readiness};
+use crate::census::Census;
 use crate::clock::{Clock, Moment};
 use crate::config::Config;
 use crate::hash::Homes;
 use crate::routing::Asked;
 use crate::session::{Identity, ResumeKeys};
 use crate::telemetry::{Metrics, Signal, Telemetry};
+
+/// Gauges that every shard tells of itself.
+const HELD: usize = 3;
 
 /// Common to all shards; nothing in it is waited for.
 pub(crate) struct Shared {
@@ -24,14 +28,14 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) telemetry: Telemetry,
     pub(crate) readiness: Arc<Readiness>,
-    channels: AtomicUsize,
+    pub(crate) census: Census,
     places: AtomicUsize,
     /// Seeds the random numbers that need not be secret.
     random: AtomicU64,
     /// When the last client should be back, once the server drains.
     drain_ends: AtomicU64,
-    /// What each shard last told of itself: topics, messages held, bytes held.
-    held: Vec<[AtomicU64; 3]>,
+    /// What each shard last told of itself.
+    held: Vec<[AtomicU64; HELD]>,
 }
 
 impl Shared {
@@ -55,7 +59,7 @@ impl Shared {
             metrics,
             telemetry,
             readiness,
-            channels: AtomicUsize::new(0),
+            census: Census::default(),
             places: AtomicUsize::new(0),
             random: AtomicU64::new(getrandom::u64()?),
             drain_ends: AtomicU64::new(0),
@@ -105,16 +109,6 @@ impl Shared {
         let own = telemetry.room == topic.room.as_str()
             && (telemetry.activity_channel == topic.channel.as_str() || telemetry.metrics_channel == topic.channel.as_str());
         own || (!topic.is_reserved() && self.config.creates_on_use(topic))
-    }
-
-    /// Takes one of the channels that the bus may have.
-    pub(crate) fn admit_channel(&self) -> bool {
-        self.channels.fetch_update(Relaxed, Relaxed, |count| (count < self.config.limits.channels).then_some(count + 1)).is_ok()
-    }
-
-    /// Gives one back.
-    pub(crate) fn release_channel(&self) {
-        self.channels.fetch_sub(1, Relaxed);
     }
 
     /// Takes a place for one connection, HTTP or WebSocket.
@@ -177,15 +171,18 @@ impl Shared {
         self.telemetry.tell(&Signal::Refused { client: Some(who.client), topic: None, command: None, id, code });
     }
 
-    /// Takes one shard's gauges, and sets those of the bus.
-    pub(crate) fn tell_held(&self, shard: u16, topics: u64, messages: u64, bytes: u64) {
-        let own = &self.held[usize::from(shard)];
-        for (gauge, value) in own.iter().zip([topics, messages, bytes]) {
+    /// Takes one shard's gauges, and sets those of the bus: joins, messages and bytes held.
+    pub(crate) fn tell_held(&self, shard: u16, gauges: [u64; HELD]) {
+        for (gauge, value) in self.held[usize::from(shard)].iter().zip(gauges) {
             gauge.store(value, Relaxed);
         }
         let sum = |at: usize| self.held.iter().map(|shard| shard[at].load(Relaxed)).sum();
-        self.metrics.channels.set(sum(0));
-        self.metrics.history_messages.set(sum(1));
-        self.metrics.history_bytes.set(sum(2));
+        let metrics = &self.metrics;
+        for (at, gauge) in [&metrics.joins, &metrics.history_messages, &metrics.history_bytes].into_iter().enumerate() {
+            gauge.set(sum(at));
+        }
+        let (channels, rooms) = self.census.counts();
+        metrics.channels.set(channels);
+        metrics.rooms.set(rooms);
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Connection {
     /// Whether it is on the list of connections to be flushed.
     pub(crate) dirty: bool,
     pub(crate) waker: Option<Waker>,
+    /// It is not read from until its outbox has drained.
+    pub(crate) paused: bool,
     pub(crate) closing: Option<Closing>,
     /// Given up: its task ends it without further words.
     pub(crate) cut: bool,
@@ -87,6 +89,7 @@ impl Connection {
             pinged: false,
             dirty: false,
             waker: None,
+            paused: false,
             closing: None,
             cut: false,
             _place: place,

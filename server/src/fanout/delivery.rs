@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{ChannelSummary, CloseCode, MessageId, Position, Room, RoomSummary, TopicStart};
+use arqonbus_protocol::{ChannelSummary, CloseCode, MessageId, Position, Refusal, Room, RoomSummary, TopicStart};
 use bytes::Bytes;
 
 use crate::routing::LaneId;
@@ -75,6 +75,8 @@ pub(crate) enum Part {
     Channels(Vec<ChannelSummary>),
     /// Counts here.
     Status(StatusPart),
+    /// A lane that matches a pattern cannot be joined.
+    LaneRefused(Box<Refusal>),
 }
 
 /// A shard's counts.

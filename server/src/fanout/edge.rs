@@ -8,7 +8,7 @@ use bytes::Bytes;
 use indexmap::{IndexMap, IndexSet};
 
 use super::connection::Connection;
-use super::segment::{Segment, frames};
+use super::segment::Segment;
 use super::{Delivery, Opening, OpeningAsked, Part, Then};
 use crate::clock::Moment;
 use crate::commands::limit_reached;
@@ -64,7 +64,7 @@ impl Edge {
             Delivery::Room { room, body, except } => self.room(&room, body, except),
             Delivery::Everyone { body, except } => self.everyone(body, except),
             Delivery::Enter { lane, conn, opening } => self.enter(lane, conn, *opening),
-            Delivery::Page { lane, conn, gap, bodies, then } => self.page(lane, conn, gap, &bodies, then),
+            Delivery::Page { lane, conn, gap, bodies, then } => self.page(lane, conn, gap.as_ref(), &bodies, then),
             Delivery::Exit { lane, conn, reply } => self.exit(lane, conn, reply),
             Delivery::Ended { lane, event } => self.ended(lane, &event),
             Delivery::Part { conn, gather, part } => self.part(conn, gather, part),
@@ -111,7 +111,7 @@ impl Edge {
     fn fan(&mut self, lane: LaneId, bodies: &[Bytes], except: Option<Key>) {
         let Some(audience) = self.audiences.get(&lane) else { return };
         let receivers: Vec<Key> = audience.members.iter().filter(|(key, live)| **live && Some(**key) != except).map(|(key, _)| *key).collect();
-        self.share(receivers, bodies);
+        self.messages(receivers, bodies);
     }
 
     fn room(&mut self, room: &Room, body: Bytes, except: Option<Key>) {
@@ -122,24 +122,34 @@ impl Edge {
             .copied()
             .filter(|key| Some(*key) != except)
             .collect();
-        self.share(receivers, &[body]);
+        self.messages(receivers, &[body]);
     }
 
     fn everyone(&mut self, body: Bytes, except: Option<Key>) {
         let receivers: Vec<Key> = self.connections.keys().into_iter().filter(|key| Some(*key) != except).collect();
-        self.share(receivers, &[body]);
+        self.messages(receivers, &[body]);
     }
 
-    /// Puts the same frames into many outboxes.
-    fn share(&mut self, receivers: impl IntoIterator<Item = Key>, bodies: &[Bytes]) {
+    /// Puts the same frames into outboxes; gives how many took them.
+    fn share(&mut self, receivers: impl IntoIterator<Item = Key>, bodies: &[Bytes]) -> u64 {
+        if bodies.is_empty() {
+            return 0;
+        }
+        let mut taken = 0;
         let mut segment = Segment::new(bodies);
         for key in receivers {
             let Some(conn) = self.connections.get_mut(key) else { continue };
             let frames = segment.frames(conn.session.batch);
             conn.push_frames(frames);
-            self.messages_out += bodies.len() as u64;
+            taken += 1;
             self.touched(key);
         }
+        taken
+    }
+
+    /// Delivers messages to many.
+    fn messages(&mut self, receivers: impl IntoIterator<Item = Key>, bodies: &[Bytes]) {
+        self.messages_out += self.share(receivers, bodies) * bodies.len() as u64;
     }
 
     fn enter(&mut self, lane: LaneId, key: Key, opening: Opening) {
@@ -165,15 +175,17 @@ impl Edge {
             OpeningAsked::Join(request_id) => {
                 let result = JoinResult { topics: vec![opening.start], complete: true };
                 self.to(key, &encode_ok(&request_id, &result));
-                self.begin(lane, key, opening.start.room, opening.gap, opening.then);
             }
-            OpeningAsked::Born => self.begin(lane, key, opening.start.room, opening.gap, opening.then),
+            OpeningAsked::Born => {}
             OpeningAsked::Pattern(id) => {
                 if let Some((_, gather)) = conn_gather(&mut self.connections, key, id) {
-                    gather.opening(lane, opening.start, opening.gap, opening.then);
+                    gather.opening(opening.start);
                 }
-                self.complete(key, id);
             }
+        }
+        self.begin(lane, key, opening.start.room, opening.gap, opening.then);
+        if let OpeningAsked::Pattern(id) = opening.asked {
+            self.complete(key, id);
         }
     }
 
@@ -189,7 +201,7 @@ impl Edge {
     /// Begins delivery of a lane to a member: live, or page by page.
     fn begin(&mut self, lane: LaneId, key: Key, room: Room, gap: Option<Bytes>, then: Then) {
         if let Some(gap) = gap {
-            self.to(key, &gap);
+            self.share([key], &[gap]);
         }
         let rooms = &mut self.rooms;
         let audience = self.audiences.entry(lane).or_insert_with(|| {
@@ -230,22 +242,15 @@ impl Edge {
         self.asks.push((lane.shard, Op::CatchUp { lane, conn: id, from }));
     }
 
-    fn page(&mut self, lane: LaneId, key: Key, gap: Option<Bytes>, bodies: &[Bytes], then: Then) {
+    fn page(&mut self, lane: LaneId, key: Key, gap: Option<&Bytes>, bodies: &[Bytes], then: Then) {
         let Some(conn) = self.connections.get_mut(key) else { return };
         conn.page_asked = false;
         // It may have left, or joined anew, while the page was on its way.
         let waits = self.audiences.get(&lane).and_then(|audience| audience.members.get(&key)) == Some(&false);
         let current = waits && !conn.catching.iter().any(|(other, _)| *other == lane);
         if current {
-            if let Some(gap) = gap {
-                conn.push_own(&gap);
-            }
-            if !bodies.is_empty() {
-                let frames = frames(bodies, conn.session.batch);
-                conn.push_frames(frames);
-                self.messages_out += bodies.len() as u64;
-            }
-            self.touched(key);
+            self.share([key], gap.map_or(&[], std::slice::from_ref));
+            self.messages([key], bodies);
             self.follow(lane, key, then);
         }
         self.ask_page(key);
@@ -299,10 +304,11 @@ impl Edge {
         let Some(at) = conn.gathers.iter().position(|(known, gather)| *known == id && gather.is_complete()) else { return };
         let (_, mut gather) = conn.gathers.swap_remove(at);
         let answer = gather.answer(&self.shared);
-        self.to(key, &answer);
-        for (lane, start, gap, then) in gather.openings {
-            self.begin(lane, key, start.room, gap, then);
+        if let Some(pattern) = gather.refused_pattern() {
+            let conn = self.id(key);
+            self.asks.extend((0..self.shared.shard_ids()).map(|shard| (shard, Op::LeavePattern { conn, pattern })));
         }
+        self.to(key, &answer);
         let Some(conn) = self.connections.get_mut(key) else { return };
         for frames in std::mem::take(&mut conn.held) {
             conn.push_frames(frames);

@@ -1,11 +1,10 @@
 //! Answers that every shard has a part in, while their parts come in.
 
-use arqonbus_protocol::{JoinResult, TopicStart, encode_ok, limits};
-use bytes::Bytes;
+use arqonbus_protocol::{JoinResult, Pattern, Refusal, TopicStart, encode_ok, encode_refused, limits};
 
-use super::{Part, StatusPart, Then};
+use super::{Part, StatusPart};
 use crate::commands::{self, Aggregate};
-use crate::routing::{Asked, LaneId};
+use crate::routing::Asked;
 use crate::shared::Shared;
 
 /// One answer in the making.
@@ -20,12 +19,14 @@ pub(crate) struct Gather {
     rooms: Vec<arqonbus_protocol::RoomSummary>,
     channels: Vec<arqonbus_protocol::ChannelSummary>,
     status: Vec<StatusPart>,
-    pub(crate) openings: Vec<(LaneId, TopicStart, Option<Bytes>, Then)>,
+    openings: Vec<TopicStart>,
+    /// Why a pattern could not be joined in one of its lanes.
+    refused: Option<Box<Refusal>>,
 }
 
 impl Gather {
     pub(crate) fn new(asked: Asked, aggregate: Aggregate, shards: usize) -> Self {
-        Self { asked, aggregate, shards, lanes: 0, rooms: Vec::new(), channels: Vec::new(), status: Vec::new(), openings: Vec::new() }
+        Self { asked, aggregate, shards, lanes: 0, rooms: Vec::new(), channels: Vec::new(), status: Vec::new(), openings: Vec::new(), refused: None }
     }
 
     pub(crate) fn is_join(&self) -> bool {
@@ -34,19 +35,33 @@ impl Gather {
 
     /// Takes one shard's part.
     pub(crate) fn part(&mut self, part: Part) {
+        if let Part::LaneRefused(refusal) = part {
+            self.lanes -= 1;
+            self.refused = Some(refusal);
+            return;
+        }
         self.shards -= 1;
         match part {
             Part::Pattern { lanes } => self.lanes += i64::from(lanes),
             Part::Rooms(rooms) => self.rooms.extend(rooms),
             Part::Channels(channels) => self.channels.extend(channels),
             Part::Status(part) => self.status.push(part),
+            Part::LaneRefused(_) => unreachable!("it was taken above"),
         }
     }
 
     /// Takes one lane's opening in a pattern join.
-    pub(crate) fn opening(&mut self, lane: LaneId, start: TopicStart, gap: Option<Bytes>, then: Then) {
+    pub(crate) fn opening(&mut self, start: TopicStart) {
         self.lanes -= 1;
-        self.openings.push((lane, start, gap, then));
+        self.openings.push(start);
+    }
+
+    /// The pattern that is to be left again, because one of its lanes refused.
+    pub(crate) fn refused_pattern(&self) -> Option<Pattern> {
+        match &self.aggregate {
+            Aggregate::JoinPattern(args) if self.refused.is_some() => Some(args.pattern()),
+            Aggregate::JoinPattern(_) | Aggregate::ListRooms(_) | Aggregate::ListChannels(_) | Aggregate::Status => None,
+        }
     }
 
     pub(crate) fn is_complete(&self) -> bool {
@@ -56,10 +71,13 @@ impl Gather {
     /// The answer, once it is complete.
     pub(crate) fn answer(&mut self, shared: &Shared) -> Vec<u8> {
         let id = &self.asked.request_id;
+        if let Some(refusal) = &self.refused {
+            return encode_refused(id, refusal);
+        }
         match &self.aggregate {
             Aggregate::JoinPattern(_) => {
-                self.openings.sort_unstable_by_key(|(_, start, ..)| start.topic());
-                let topics = self.openings.iter().map(|(_, start, ..)| *start).take(limits::JOIN_TOPICS_MAX).collect();
+                self.openings.sort_unstable_by_key(TopicStart::topic);
+                let topics = self.openings.iter().copied().take(limits::JOIN_TOPICS_MAX).collect();
                 encode_ok(id, &JoinResult { topics, complete: self.openings.len() <= limits::JOIN_TOPICS_MAX })
             }
             Aggregate::ListRooms(args) => encode_ok(id, &commands::merge_rooms(args, std::mem::take(&mut self.rooms))),

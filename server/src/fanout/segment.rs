@@ -56,11 +56,6 @@ fn batched(bodies: &[Bytes]) -> Bytes {
     out.freeze()
 }
 
-/// Bodies as frames for one connection.
-pub(crate) fn frames(bodies: &[Bytes], batch: bool) -> Bytes {
-    if batch { batched(bodies) } else { plain(bodies) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

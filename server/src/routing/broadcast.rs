@@ -23,8 +23,7 @@ impl Home {
             Some(Verdict::Conflict) => return self.refuse(&publish.asked, None, &id_conflict()),
         };
         if !duplicate {
-            self.counts.messages_in += 1;
-            self.counts.bytes_in += body.len() as u64;
+            self.counts.add(publish);
             if let Some(fingerprint) = publish.fingerprint {
                 self.sent.remember(fingerprint, (), self.now);
             }

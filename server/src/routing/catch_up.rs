@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::lane::{Member, Pending};
 use super::op::{Asked, JoinOp, LaneOp};
 use super::{ConnId, Home, Lane};
-use crate::fanout::{Delivery, Opening, OpeningAsked, Then};
+use crate::fanout::{Delivery, Opening, OpeningAsked, Part, Then};
 use crate::session::Identity;
 use crate::slots::Key;
 use crate::storage::{Bound, LogState, Page, ReadRange, Resume, StoreError, replay_start, resume};
@@ -35,7 +35,7 @@ impl Home {
         let topic = lane.topic;
         let state = match page {
             Ok(page) => page.state,
-            Err(error) => return self.refuse_store(&join.asked, Some(topic), &error),
+            Err(error) => return self.refuse_join(join, topic, &error),
         };
         let (start, gap) = beginning(join, &state);
         let members = self.enter_member(key, &join.asked, join.presence, join.pattern.is_none());
@@ -43,6 +43,13 @@ impl Home {
         let asked = join.pattern.map_or(OpeningAsked::Join(join.asked.request_id), |part| OpeningAsked::Pattern(part.gather));
         let start = TopicStart { room: topic.room, channel: topic.channel, head: state.head, start, members };
         self.open(key, &join.asked, Opening { start, gap, then: then(start.start, state.head), asked });
+    }
+
+    fn refuse_join(&mut self, join: &JoinOp, topic: Topic, error: &StoreError) {
+        match join.pattern {
+            None => self.refuse_store(&join.asked, Some(topic), error),
+            Some(part) => self.egress.part(join.asked.conn, part.gather, Part::LaneRefused(Box::new(error.refusal()))),
+        }
     }
 
     /// Lets a member of a pattern into a lane that was just born: nothing was missed.

@@ -6,7 +6,7 @@ use arqonbus_protocol::{ErrorCode, Position, Refusal, Timestamp, Topic};
 
 use super::directory::Directory;
 use super::lane::Pending;
-use super::op::{Asked, LaneId, LaneOp, Op, ShardId};
+use super::op::{Asked, LaneId, LaneOp, Op, PublishOp, ShardId};
 use super::patterns::PatternMember;
 use super::{ConnId, Egress, Lane};
 use crate::clock::Moment;
@@ -39,6 +39,8 @@ pub(crate) struct Home {
     pub(crate) timestamp: Timestamp,
     /// Where idle lanes are looked for next.
     pub(crate) upkeep_from: usize,
+    /// Ids forgotten early, as far as telemetry knows.
+    pub(crate) told_evicted: u64,
 }
 
 /// What was done since the metrics were last told.
@@ -46,6 +48,8 @@ pub(crate) struct Home {
 pub(crate) struct Counts {
     pub(crate) messages_in: u64,
     pub(crate) bytes_in: u64,
+    /// When the first of them was read, in microseconds of the clock.
+    pub(crate) first_received_us: Option<u64>,
 }
 
 /// The late answer of a store.
@@ -80,6 +84,23 @@ impl Home {
             now: Moment::default(),
             timestamp,
             upkeep_from: 0,
+            told_evicted: 0,
+        }
+    }
+
+    /// Begins the channels that the configuration declares and whose home this is.
+    pub(crate) fn declare(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        for rule in &shared.config.rules {
+            let Some(topic) = rule.topics.as_topic().filter(|topic| shared.homes.of_topic(topic) == self.shard) else { continue };
+            if self.by_topic.contains_key(&topic) || !shared.census.admit(&topic, shared.config.limits.channels) {
+                continue;
+            }
+            let key = self.begin_lane(topic, None);
+            if let Some(lane) = self.lanes.get_mut(key) {
+                lane.declared = true;
+                lane.description.clone_from(&rule.description);
+            }
         }
     }
 
@@ -117,10 +138,13 @@ impl Home {
                 lane.flush(&mut self.egress);
             }
         }
-        let Counts { messages_in, bytes_in } = std::mem::take(&mut self.counts);
-        if messages_in > 0 {
-            self.shared.metrics.messages_in.add(messages_in);
-            self.shared.metrics.bytes_in.add(bytes_in);
+        let Counts { messages_in, bytes_in, first_received_us } = std::mem::take(&mut self.counts);
+        if let Some(first) = first_received_us {
+            let metrics = &self.shared.metrics;
+            metrics.messages_in.add(messages_in);
+            metrics.bytes_in.add(bytes_in);
+            // For the first of them; the others took less.
+            metrics.publish_latency.observe_many_us(self.shared.clock.micros().saturating_sub(first), messages_in);
         }
     }
 
@@ -159,7 +183,7 @@ impl Home {
             self.refuse(asked, Some(topic), &unknown());
             return None;
         }
-        if !self.shared.admit_channel() {
+        if !self.shared.census.admit(&topic, self.shared.config.limits.channels) {
             self.refuse(asked, Some(topic), &Refusal::new(ErrorCode::LimitExceeded, "the bus has all the channels that it may have"));
             return None;
         }
@@ -288,16 +312,32 @@ impl Home {
 
     /// Answers that the store could not do it.
     pub(crate) fn refuse_store(&mut self, asked: &Asked, topic: Option<Topic>, error: &StoreError) {
-        let code = match error {
-            StoreError::Unavailable(_) => ErrorCode::StorageUnavailable,
-            StoreError::Full => ErrorCode::Overloaded,
-        };
-        self.refuse(asked, topic, &Refusal::new(code, error.to_string()));
+        self.refuse(asked, topic, &error.refusal());
     }
 
     /// Takes a connection out of a lane without an answer: it is gone.
     fn part(&mut self, key: Key, conn: ConnId) {
         self.remove_member(key, conn);
+    }
+}
+
+impl Counts {
+    /// Counts a message from a client.
+    pub(crate) fn add(&mut self, publish: &PublishOp) {
+        self.messages_in += 1;
+        self.bytes_in += publish.entry.text.len() as u64;
+        self.first_received_us.get_or_insert(publish.received_us);
+    }
+}
+
+impl StoreError {
+    /// The same on the wire.
+    pub(crate) fn refusal(&self) -> Refusal {
+        let code = match self {
+            Self::Unavailable(_) => ErrorCode::StorageUnavailable,
+            Self::Full => ErrorCode::Overloaded,
+        };
+        Refusal::new(code, self.to_string())
     }
 }
 

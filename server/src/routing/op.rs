@@ -99,6 +99,8 @@ pub(crate) struct PublishOp {
     pub(crate) request: bool,
     pub(crate) ack: bool,
     pub(crate) exclude_sender: bool,
+    /// When it was read, in microseconds of the clock.
+    pub(crate) received_us: u64,
 }
 
 /// One member's way into one lane.

@@ -19,8 +19,7 @@ impl Home {
             return self.refuse(&publish.asked, Some(topic), &Refusal::new(ErrorCode::NoResponder, "nobody is there to answer"));
         }
         if !publish.asked.who.is_node() {
-            self.counts.messages_in += 1;
-            self.counts.bytes_in += publish.entry.text.len() as u64;
+            self.counts.add(&publish);
         }
         let ticket = self.ticket();
         let appended = self.store.append(&topic, publish.entry.clone(), publish.fingerprint, self.now, ticket);

@@ -28,6 +28,15 @@ impl Home {
             self.forget_if_idle(key);
         }
         self.tell_gauges();
+        self.tell_evictions();
+    }
+
+    fn tell_evictions(&mut self) {
+        let evicted = self.store.counters().dedup_evicted + self.sent.evicted();
+        let ids = evicted - std::mem::replace(&mut self.told_evicted, evicted);
+        if ids > 0 {
+            self.shared.telemetry.tell(&Signal::DedupEvicted { ids });
+        }
     }
 
     fn forget_if_idle(&mut self, key: Key) {
@@ -47,7 +56,7 @@ impl Home {
     pub(crate) fn remove_lane(&mut self, key: Key) {
         if let Some(lane) = self.lanes.remove(key) {
             self.by_topic.remove(&lane.topic);
-            self.shared.release_channel();
+            self.shared.census.release(&lane.topic);
         }
     }
 
@@ -94,6 +103,7 @@ impl Home {
 
     fn tell_gauges(&self) {
         let status = self.store.status();
-        self.shared.tell_held(self.shard, self.by_topic.len() as u64, status.messages, status.bytes);
+        let joins = self.lanes.iter().map(|(_, lane)| lane.members.len() as u64).sum();
+        self.shared.tell_held(self.shard, [joins, status.messages, status.bytes]);
     }
 }

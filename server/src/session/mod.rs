@@ -64,6 +64,8 @@ pub(crate) struct Session {
 pub(crate) struct Context<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) timestamp: Timestamp,
+    /// When the input was read, in microseconds of the clock.
+    pub(crate) received_us: u64,
     pub(crate) steps: &'a mut Vec<Step>,
 }
 

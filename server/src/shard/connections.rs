@@ -68,7 +68,8 @@ fn poll(core: &mut Core, bells: &Bells, key: Key, cx: &mut Context<'_>) -> Poll<
         ready!(poll_shut(conn, cx));
     }
     // Whoever does not take answers asks no further questions: its socket fills up, and it has to wait.
-    if conn.closing.is_none() && conn.outbox.queued_bytes() > pause_bytes {
+    conn.paused = conn.closing.is_none() && conn.outbox.queued_bytes() > pause_bytes;
+    if conn.paused {
         return Poll::Pending;
     }
     poll_read(core, bells, key, cx)

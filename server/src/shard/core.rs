@@ -99,7 +99,7 @@ impl Core {
         }
         let mut steps = std::mem::take(&mut self.steps);
         let session = &mut conn.session;
-        let mut cx = Context { shared: &self.shared, timestamp: self.home.timestamp, steps: &mut steps };
+        let mut cx = Context { shared: &self.shared, timestamp: self.home.timestamp, received_us: self.shared.clock.micros(), steps: &mut steps };
         let fed = conn.decoder.feed(bytes, self.shared.config.limits.frame_bytes, |incoming| {
             match incoming {
                 Incoming::Text(text) => session.receive(text, &mut cx),
@@ -163,7 +163,7 @@ impl Core {
         self.tick();
         let mut steps = std::mem::take(&mut self.steps);
         if let Some(conn) = self.edge.connections.get_mut(key) {
-            let mut cx = Context { shared: &self.shared, timestamp: self.home.timestamp, steps: &mut steps };
+            let mut cx = Context { shared: &self.shared, timestamp: self.home.timestamp, received_us: self.shared.clock.micros(), steps: &mut steps };
             conn.session.receive(text, &mut cx);
         }
         for step in steps.drain(..) {

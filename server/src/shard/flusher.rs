@@ -42,8 +42,12 @@ fn flush(core: &mut Core, bells: &Bells, keys: &[Key]) {
         let (flushed, written) = conn.flush(None, now);
         total += written;
         match flushed {
-            Flushed::Empty if conn.catching.is_empty() => {}
-            Flushed::Empty => core.edge.ask_page(*key),
+            Flushed::Empty => {
+                if conn.paused {
+                    conn.wake();
+                }
+                core.edge.ask_page(*key);
+            }
             // Its own task waits for the socket, or ends.
             Flushed::Blocked => conn.wake(),
             Flushed::Broken => core.edge.cut(*key),

@@ -73,7 +73,10 @@ where
     let (controls, inbox) = mpsc::channel(CONTROLS_MAX);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let thread = std::thread::Builder::new().name(format!("shard-{id}")).spawn(move || {
-        let core = Rc::new(RefCell::new(Core::new(id, shared, store())));
+        let mut core = Core::new(id, shared, store());
+        core.tick();
+        core.home.declare();
+        let core = Rc::new(RefCell::new(core));
         LocalSet::new().block_on(&runtime, run(core, wires, ways, inbox));
     })?;
     Ok(Shard { controls, thread: Some(thread) })

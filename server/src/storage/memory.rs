@@ -46,12 +46,6 @@ impl MemoryStore {
         Self { epochs: Epochs::new(salt), by_topic: HashMap::new(), logs: Slab::new(), account, swept: 0, seq_max: SEQ_MAX }
     }
 
-    /// What it gave up before its time.
-    #[must_use]
-    pub fn counters(&self) -> StoreCounters {
-        self.account.counters
-    }
-
     fn slot(&self, topic: &Topic) -> Result<usize, StoreError> {
         self.by_topic.get(topic).copied().ok_or_else(|| StoreError::Unavailable("the topic's log is not open".into()))
     }
@@ -229,6 +223,10 @@ impl Store for MemoryStore {
     fn sweep(&mut self, now: Moment) {
         self.sweep_some(now);
         self.free_reserve();
+    }
+
+    fn counters(&self) -> StoreCounters {
+        self.account.counters
     }
 
     fn status(&self) -> StorageStatus {

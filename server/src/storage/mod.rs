@@ -175,6 +175,9 @@ pub trait Store {
     /// Gives up expired entries of some logs; called about once a second, does a bounded amount of work.
     fn sweep(&mut self, now: Moment);
 
+    /// What it gave up before its time, since it began.
+    fn counters(&self) -> StoreCounters;
+
     /// How it is, and what it holds.
     fn status(&self) -> StorageStatus;
 }

@@ -10,7 +10,8 @@ use arqonbus_protocol::{Durability, Epoch, StorageStatus, Topic};
 use super::{CASES, Harness, Prompt, failures};
 use crate::clock::Moment;
 use crate::storage::{
-    Appended, Bound, Budget, Entry, Fingerprint, LogSettings, LogState, MemoryStore, Page, Position, Progress, ReadRange, Store, Ticket,
+    Appended, Bound, Budget, Entry, Fingerprint, LogSettings, LogState, MemoryStore, Page, Position, Progress, ReadRange, Store, StoreCounters,
+    Ticket,
 };
 
 const CAP: u64 = 1 << 20;
@@ -170,6 +171,10 @@ impl Store for Broken {
         if self.fault != Fault::NeverSweeps {
             self.inner.sweep(now);
         }
+    }
+
+    fn counters(&self) -> StoreCounters {
+        self.inner.counters()
     }
 
     fn status(&self) -> StorageStatus {
