@@ -142,7 +142,7 @@ impl Driver {
         progress |= self.poll_control(cx);
         progress |= self.poll_work(cx);
         progress |= self.poll_timer(cx);
-        self.pump();
+        progress |= self.pump();
         progress |= self.poll_write(cx);
         if let Some(closing) = &mut self.closing
             && closing.as_mut().poll(cx).is_ready()
@@ -156,8 +156,9 @@ impl Driver {
         self.core.state() == State::Closed && self.socket.is_none() && self.closing.is_none()
     }
 
-    /// Carries out all orders of the core.
-    fn pump(&mut self) {
+    /// Carries out all orders of the core; true where there was one. What an order began must be polled once before it is waited for.
+    fn pump(&mut self) -> bool {
+        let mut carried_out = false;
         loop {
             match self.core.poll_output() {
                 Output::Open { url } => self.opening = Some(socket::open(url)),
@@ -169,9 +170,10 @@ impl Driver {
                 Output::Event(event) => self.tell(event),
                 Output::Wait { until } => {
                     self.until = until;
-                    return;
+                    return carried_out;
                 }
             }
+            carried_out = true;
         }
     }
 
