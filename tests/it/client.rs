@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 async fn connect(address: SocketAddr, user: &str) -> Client {
     let builder = Client::builder(format!("ws://{address}")).user(user).backoff(Duration::from_millis(5), Duration::from_millis(100));
-    within(PATIENCE, "a connection", builder.connect()).await.expect("a connection")
+    within(PATIENCE, "a connection", builder.first_attempts(20).connect()).await.expect("a connection")
 }
 
 /// Publishes `count` messages with 16 in flight, and notes the outcome of each.

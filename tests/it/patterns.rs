@@ -50,7 +50,8 @@ async fn a_wildcard_does_not_reach_the_servers_names() {
 #[tokio::test]
 async fn what_was_joined_by_pattern_is_left_by_pattern() {
     let server = Server::start();
-    let mut subscriber = Peer::joined(&server, "a:b*").await;
+    let mut subscriber = Peer::connect(&server).await;
+    subscriber.ok("join_channel", json!({"room": "a", "channel": "b*"})).await;
     let mut publisher = Peer::connect(&server).await;
     publisher.publish("a:b1", json!(1)).await;
     assert_eq!(subscriber.message().await["payload"], 1);

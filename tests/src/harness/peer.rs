@@ -1,6 +1,7 @@
 //! A conversation with the bus in JSON: what is sent, what must come, and until when.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use arqonbus_protocol::{Position, ServerEnvelope};
 use serde_json::{Value, json};
@@ -199,6 +200,12 @@ impl Peer {
     pub async fn next(&mut self) -> Value {
         let text = self.next_text().await.unwrap_or_else(|ended| panic!("the connection ended: {ended:?}"));
         serde_json::from_str(&text).expect("the server sends JSON")
+    }
+
+    /// The next envelope, where one has come already.
+    pub async fn already(&mut self) -> Option<Value> {
+        let text = tokio::time::timeout(Duration::ZERO, self.next_text()).await.ok()?;
+        Some(serde_json::from_str(&text.expect("a connection")).expect("the server sends JSON"))
     }
 
     /// The next envelope must be a message.
