@@ -72,11 +72,10 @@ impl Feed {
 
     /// Takes a gap event; gives what the application is to be told.
     pub(crate) fn gap(&mut self, gap: Gap) -> Option<Gap> {
-        if let Some(at) = self.at
-            && at.epoch == gap.to.epoch
-            && gap.to.seq < at.seq
-        {
-            // Meant for another subscription of this topic, one that began earlier.
+        // Some gaps are meant for another subscription of this topic, one that began earlier.
+        let behind = self.at.is_some_and(|at| at.epoch == gap.to.epoch && gap.to.seq < at.seq);
+        let elsewhere = self.owed.is_none() && self.at == Some(gap.to) && gap.from.is_some_and(|from| Some(from) != self.at);
+        if behind || elsewhere {
             return None;
         }
         let from = self.owed.take().map_or(self.at.or(gap.from), |owed| owed.from);
