@@ -65,7 +65,8 @@ async fn receive(mut messages: Subscription, number: u32, topic: Topic, mut unti
                 recorder.note(What::Gap { subscription: number, topic, reason: gap.reason, from: gap.from, to: gap.to });
                 cursor = Some(gap.to);
             }
-            other => panic!("{other:?}"),
+            item @ (Item::Presence { .. } | Item::Deleted { .. } | Item::Ended(_)) => panic!("{item:?}"),
+            item => panic!("an item that this test does not know: {item:?}"),
         }
     }
 }
