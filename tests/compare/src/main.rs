@@ -42,6 +42,12 @@ struct Args {
     /// The server to measure; the one beside this program where it is not given.
     #[arg(long)]
     arqonbus: Option<PathBuf>,
+    /// Measure only these servers.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    servers: Vec<Kind>,
+    /// Publishes in flight, where a scenario varies them.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 256])]
+    windows: Vec<u64>,
     /// Another binary of ours to measure beside, for a look at a change.
     #[arg(long)]
     against: Option<PathBuf>,
@@ -99,11 +105,14 @@ fn run(args: &Args) -> Result<(), String> {
         kinds.retain(|kind| *kind != Kind::Nats);
         report.notes.push("nats-server is not installed: it was SKIPPED, and there are no ratios to it".into());
     }
+    if !args.servers.is_empty() {
+        kinds.retain(|kind| args.servers.contains(kind));
+    }
     if !peer::cores_are_apart() {
         report.notes.push("servers and generator could not be held to cores of their own".into());
     }
     let (rounds, less) = if args.quick { (3, 4) } else { (5, 1) };
-    let mut bench = Bench { programs, kinds, rounds: args.rounds.unwrap_or(rounds), less, report };
+    let mut bench = Bench { programs, kinds, rounds: args.rounds.unwrap_or(rounds), windows: args.windows.clone(), less, report };
     let wanted = if args.scenarios.is_empty() { Scenario::value_variants() } else { &args.scenarios };
     for scenario in wanted {
         match scenario {

@@ -16,7 +16,7 @@ use crate::wire::Dialect;
 const START_NS: u64 = 20_000_000_000;
 
 /// A kind of server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {
     /// `arqonbus serve` with one shard.
     Arqon,
@@ -24,7 +24,9 @@ pub(crate) enum Kind {
     ArqonTwo,
     /// Another binary of ours, to be measured beside, one shard.
     Against,
+    /// `nats-server` with its WebSocket.
     Nats,
+    /// A bare loop over prebuilt frames.
     Bare,
 }
 

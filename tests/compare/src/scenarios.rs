@@ -11,6 +11,7 @@ pub(crate) struct Bench {
     pub(crate) rounds: usize,
     /// A quick run sends this many times less.
     pub(crate) less: u64,
+    pub(crate) windows: Vec<u64>,
     pub(crate) report: Report,
 }
 
@@ -25,7 +26,13 @@ impl Bench {
     pub(crate) fn fan(&mut self, subscribers: usize, title: &str) -> Result<(), String> {
         let shape = Shape { topics: 1, subscribers_per_topic: subscribers };
         let mut loads = self.connect(shape)?;
-        for (window, deliveries) in [(1, 300_000), (16, 1_500_000), (256, 3_000_000)] {
+        for window in self.windows.clone() {
+            // So many that a server has some tenths of a second to do.
+            let deliveries = match window {
+                1 => 300_000,
+                2..=16 => 1_500_000,
+                _ => 3_000_000,
+            };
             let deliveries = if subscribers == 1 { deliveries / 20 } else { deliveries };
             let each = deliveries / self.less / subscribers as u64;
             let scenario = format!("{title}, window {window}");
