@@ -1,5 +1,7 @@
 # The bus as one static binary in an empty image.
-FROM docker.io/library/rust:1.95-alpine AS build
+FROM docker.io/library/rust:1.95.0-alpine AS build
+# The toolchain of the image, without what only tests need.
+ENV RUSTUP_TOOLCHAIN=1.95.0
 RUN apk add --no-cache musl-dev
 WORKDIR /source
 COPY . .
