@@ -1,5 +1,6 @@
 //! The command line as people and scripts meet it: the built binary, its output and its exit codes.
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
