@@ -58,10 +58,7 @@ pub(super) struct Sources {
 impl Sources {
     /// Loads the configuration that they make together.
     pub(super) fn load(&self) -> Result<Loaded, Failure> {
-        // Whoever starts a bus on any port starts several, and their operator's listeners must not meet either.
-        let free_admin = || (self.port == Some(0)).then(|| "127.0.0.1:0".to_owned());
-        let admin = self.admin.clone().or_else(free_admin);
-        let overrides = Overrides { listen: self.listen.clone(), port: self.port, admin, set: self.set.clone() };
+        let overrides = Overrides { listen: self.listen.clone(), port: self.port, admin: self.admin.clone(), set: self.set.clone() };
         // What is not UTF-8 cannot be one of ours.
         let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Ok(config::load(self.config.as_deref(), env, &overrides)?)
