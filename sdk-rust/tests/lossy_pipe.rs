@@ -1,6 +1,7 @@
 //! Core × model server × a pipe that is cut anywhere: what is promised of order, recovery and idempotence holds in every run.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-#[allow(dead_code, unreachable_pub, clippy::wildcard_enum_match_arm)]
+#[allow(dead_code, unreachable_pub, clippy::wildcard_enum_match_arm, reason = "shared by several test binaries")]
 mod support;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};

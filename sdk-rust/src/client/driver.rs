@@ -93,6 +93,8 @@ pub(crate) struct Driver {
     full: Vec<SubscriptionId>,
     work_open: bool,
     control_open: bool,
+    /// Whether a drain begins when no work is left on the line.
+    finishing: bool,
 }
 
 /// Where the handles reach the driver.
@@ -130,6 +132,7 @@ impl Driver {
             full: Vec::new(),
             work_open: true,
             control_open: true,
+            finishing: false,
         }
     }
 
@@ -142,6 +145,7 @@ impl Driver {
         progress |= self.poll_control(cx);
         progress |= self.poll_work(cx);
         progress |= self.poll_timer(cx);
+        // What an order began, such as a socket or a search for a token, has to be polled once.
         progress |= self.pump();
         progress |= self.poll_write(cx);
         if let Some(closing) = &mut self.closing
@@ -156,9 +160,9 @@ impl Driver {
         self.core.state() == State::Closed && self.socket.is_none() && self.closing.is_none()
     }
 
-    /// Carries out all orders of the core; true where there was one. What an order began must be polled once before it is waited for.
+    /// Carries out all orders of the core; true where there were some.
     fn pump(&mut self) -> bool {
-        let mut carried_out = false;
+        let mut progress = false;
         loop {
             match self.core.poll_output() {
                 Output::Open { url } => self.opening = Some(socket::open(url)),
@@ -170,10 +174,10 @@ impl Driver {
                 Output::Event(event) => self.tell(event),
                 Output::Wait { until } => {
                     self.until = until;
-                    return carried_out;
+                    return progress;
                 }
             }
-            carried_out = true;
+            progress = true;
         }
     }
 
@@ -305,7 +309,7 @@ impl Driver {
                 Poll::Ready(None) => {
                     // Nobody holds a handle any more.
                     self.control_open = false;
-                    self.core.drain(self.clock.now());
+                    self.finish();
                 }
                 Poll::Pending => break,
             }
@@ -333,7 +337,7 @@ impl Driver {
             Control::Inbox(queue) => self.inboxes.push(queue),
             Control::Token(token) => self.core.set_token(token, now),
             Control::Wake => self.core.wake(now),
-            Control::Drain => self.core.drain(now),
+            Control::Drain => self.finish(),
             Control::Close => self.core.close(now),
         }
     }
@@ -343,12 +347,26 @@ impl Driver {
         while self.work_open && taken < WORK_MAX && self.takes_work() {
             match self.work.poll_recv(cx) {
                 Poll::Ready(Some(work)) => self.take_work(work),
-                Poll::Ready(None) => self.work_open = false,
+                Poll::Ready(None) => {
+                    self.work_open = false;
+                    if self.finishing {
+                        self.finish();
+                    }
+                }
                 Poll::Pending => break,
             }
             taken += 1;
         }
         taken > 0
+    }
+
+    /// Drains, once all that was handed over before is taken.
+    fn finish(&mut self) {
+        self.work.close();
+        self.finishing = true;
+        if !self.work_open {
+            self.core.drain(self.clock.now());
+        }
     }
 
     fn takes_work(&self) -> bool {

@@ -130,6 +130,15 @@ impl Model {
         self.logs.entry(topic).or_insert_with(|| Log { epoch, entries: VecDeque::new(), head: 0 })
     }
 
+    /// Joined patterns of all connections.
+    pub fn joins(&self) -> usize {
+        self.connections.values().map(|connection| connection.patterns.len()).sum()
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
     fn on_publish(&mut self, connection: u64, publish: &Publish<'_>) {
         let Some(from) = self.connections.get(&connection) else { return };
         let sender = from.client;
