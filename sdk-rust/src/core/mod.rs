@@ -145,10 +145,10 @@ impl Core {
         self.identity.client
     }
 
-    /// Whether an answer of the server is waited for.
+    /// Whether the application waits for an answer of the server.
     #[must_use]
     pub fn is_awaiting(&self) -> bool {
-        self.publishes.is_awaiting() || !self.calls.is_empty() || self.subscriptions.is_joining()
+        self.publishes.is_awaiting() || self.calls.is_awaiting() || self.subscriptions.is_joining()
     }
 
     /// Whether a publish of so many bytes would be taken now.
