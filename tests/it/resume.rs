@@ -155,7 +155,7 @@ async fn g11_a_long_catch_up_is_paged_and_not_refused() {
     const COUNT: u64 = 3_000;
     let server = Server::with(|config| {
         config.limits.outbox_bytes = 128 * 1024;
-        config.history.messages = COUNT;
+        config.history.messages = COUNT + 1;
     });
     let mut publisher = Peer::connect(&server).await;
     let padding = "x".repeat(1024);
