@@ -245,6 +245,20 @@ async fn a_drain_waits_for_every_ack() {
 }
 
 #[tokio::test]
+async fn publishers_wait_for_room_and_nothing_is_lost_at_the_end() {
+    let server = Server::start().await;
+    let client = Client::builder(server.url()).in_flight(16, 4_000).connect().await.unwrap();
+    let payload = "x".repeat(1_500);
+    for number in 0..100_u64 {
+        client.publish("a:b", &(number, &payload)).send().await.map(drop).unwrap();
+        client.publish_nowait("a:b", &number).await.unwrap();
+    }
+    client.drain().await;
+    assert_eq!(server.model().logs[&topic("a:b")].head, 200);
+    assert_eq!(client.fault(), Some(Fault::Closed));
+}
+
+#[tokio::test]
 async fn a_closed_client_leaves_no_publish_without_an_outcome() {
     let server = Server::start().await;
     let client = Client::connect(server.url()).await.unwrap();

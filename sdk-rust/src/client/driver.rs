@@ -39,6 +39,16 @@ pub(crate) enum Work {
     Request(Outgoing, Reply<Message>),
 }
 
+impl Work {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Publish(outgoing, _) | Self::Nowait(outgoing) | Self::Request(outgoing, _) => {
+                outgoing.payload.len() + outgoing.headers.as_ref().map_or(0, String::len)
+            }
+        }
+    }
+}
+
 /// Everything else. Apart, so that a full publish queue does not keep anybody from leaving or closing.
 pub(crate) enum Control {
     Command(Command, Option<u64>, Reply<String>),
@@ -93,6 +103,8 @@ pub(crate) struct Driver {
     full: Vec<SubscriptionId>,
     work_open: bool,
     control_open: bool,
+    /// Work that found no room.
+    held: Option<Work>,
     /// Whether a drain begins when no work is left on the line.
     finishing: bool,
 }
@@ -132,6 +144,7 @@ impl Driver {
             full: Vec::new(),
             work_open: true,
             control_open: true,
+            held: None,
             finishing: false,
         }
     }
@@ -344,6 +357,12 @@ impl Driver {
 
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
         let mut taken = 0;
+        if let Some(work) = self.held.take() {
+            self.take_work(work);
+            if self.finishing && self.held.is_none() {
+                self.finish();
+            }
+        }
         while self.work_open && taken < WORK_MAX && self.takes_work() {
             match self.work.poll_recv(cx) {
                 Poll::Ready(Some(work)) => self.take_work(work),
@@ -364,16 +383,23 @@ impl Driver {
     fn finish(&mut self) {
         self.work.close();
         self.finishing = true;
-        if !self.work_open {
+        if !self.work_open && self.held.is_none() {
             self.core.drain(self.clock.now());
         }
     }
 
     fn takes_work(&self) -> bool {
-        self.core.state() == State::Closed || (self.outgoing_bytes < OUTGOING_BYTES_MAX && self.core.has_room(0) && self.core.has_room_for_calls())
+        self.held.is_none()
+            && (self.core.state() == State::Closed
+                || (self.outgoing_bytes < OUTGOING_BYTES_MAX && self.core.has_room(0) && self.core.has_room_for_calls()))
     }
 
     fn take_work(&mut self, work: Work) {
+        if self.core.state() != State::Closed && !self.core.has_room(work.bytes()) {
+            // Its caller waits until acks have made room.
+            self.held = Some(work);
+            return;
+        }
         let now = self.clock.now();
         match work {
             Work::Publish(outgoing, reply) => match self.core.publish(&outgoing, now) {
