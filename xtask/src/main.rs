@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: cargo xtask <chore>
-  test             runs everything that a change has to pass
+  test [step…]     runs everything that a change has to pass, or those steps of it
   schema           writes schema/ and docs/reference/protocol-tables.md from the protocol crate
   schema --check   fails where they are stale
   tidy             checks the house rules over all tracked files
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         ["schema"] => schema::write(&root()),
         ["schema", "--check"] => schema::check(&root()),
         ["tidy"] => tidy::check(&root()),
-        ["test"] => test::run(&root()),
+        ["test", steps @ ..] => test::run(&root(), steps),
         ["docs", "--write", pages @ ..] => docs::run(&root(), pages, true),
         ["docs", pages @ ..] => docs::run(&root(), pages, false),
         _ => Err(USAGE.to_owned()),

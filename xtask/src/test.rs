@@ -10,17 +10,27 @@ use std::time::Duration;
 use crate::say;
 use steps::{STEPS, Step};
 
-/// Runs every step.
-pub(crate) fn run(root: &Path) -> Result<String, String> {
-    let (started, count) = (Stopwatch::start(), STEPS.len());
-    for (number, step) in (1..).zip(STEPS) {
+/// Runs every step, or those named.
+pub(crate) fn run(root: &Path, named: &[&str]) -> Result<String, String> {
+    let steps = chosen(named)?;
+    let (started, count) = (Stopwatch::start(), steps.len());
+    for (number, step) in (1..).zip(steps) {
         let place = format!("[{number}/{count}] {}", step.name);
         say(&format!("\n{place}: {}", step.why));
         let took = Stopwatch::start();
         carry_out(root, step).map_err(|why| format!("{place}: FAILED after {}\n{why}", seconds(took.elapsed())))?;
         say(&format!("{place}: ok, {}", seconds(took.elapsed())));
     }
-    Ok(format!("\nall {count} steps passed in {}", seconds(started.elapsed())))
+    Ok(format!("\n{} passed in {}", if named.is_empty() { format!("all {count} steps") } else { named.join(", ") }, seconds(started.elapsed())))
+}
+
+/// The steps of these names, in their own order; all where none is named.
+fn chosen(named: &[&str]) -> Result<Vec<&'static Step>, String> {
+    if let Some(unknown) = named.iter().find(|name| STEPS.iter().all(|step| step.name != **name)) {
+        let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        return Err(format!("there is no step {unknown:?}, only {}", names.join(", ")));
+    }
+    Ok(STEPS.iter().filter(|step| named.is_empty() || named.contains(&step.name)).collect())
 }
 
 /// Runs one step, after what it needs is there.
@@ -79,6 +89,14 @@ mod tests {
         assert!(carry_out(&root, &step(&["no-such-program x"])).unwrap_err().starts_with("`no-such-program` cannot be run: "));
         let unmet = Step { needs: |_| Err("it is not there".to_owned()), ..step(&["true"]) };
         assert_eq!(carry_out(&root, &unmet).unwrap_err(), "it is not there");
+    }
+
+    #[test]
+    fn steps_are_chosen_by_name_and_kept_in_order() {
+        let names = |named: &[&str]| chosen(named).map(|steps| steps.iter().map(|step| step.name).collect::<Vec<_>>());
+        assert_eq!(names(&["tidy", "format"]).unwrap(), ["format", "tidy"]);
+        assert_eq!(names(&[]).unwrap().len(), STEPS.len());
+        assert!(names(&["fmt"]).unwrap_err().starts_with("there is no step \"fmt\", only format, clippy, "));
     }
 
     #[test]
