@@ -13,7 +13,7 @@ use crate::clock::Moment;
 use crate::hash::Map;
 use crate::shared::Shared;
 use crate::slots::{Key, Slots};
-use crate::storage::{Appended, DedupWindow, LogState, Page, Progress, Store, StoreError, Ticket};
+use crate::storage::{Answer, DedupWindow, LogState, Page, Progress, Store, StoreError, Ticket};
 use crate::telemetry::Signal;
 
 /// The deciding half of a shard. It does no I/O: questions in, deliveries out.
@@ -50,16 +50,6 @@ pub(crate) struct Counts {
     pub(crate) bytes_in: u64,
     /// When the first of them was read, in microseconds of the clock.
     pub(crate) first_received_us: Option<u64>,
-}
-
-/// The late answer of a store.
-#[derive(Debug)]
-#[expect(dead_code, reason = "the memory store answers at once; a store that answers later sends these")]
-pub(crate) enum Answer {
-    Opened(Result<LogState, StoreError>),
-    Appended(Result<Appended, StoreError>),
-    Read(Result<Page, StoreError>),
-    Deleted(Result<(), StoreError>),
 }
 
 impl Home {
@@ -272,7 +262,6 @@ impl Home {
     }
 
     /// Takes a store's late answer, and goes on with what the lane has queued meanwhile.
-    #[expect(dead_code, reason = "the memory store answers at once")]
     pub(crate) fn complete(&mut self, ticket: Ticket, answer: Answer) {
         let Some(key) = self.waiting.remove(&ticket) else { return };
         let Some((_, pending)) = self.lanes.get_mut(key).and_then(|lane| lane.waiting.take()) else { return };

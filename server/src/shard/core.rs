@@ -1,6 +1,7 @@
 //! A shard without its I/O: bytes and values in, deliveries into outboxes and values for other shards out.
 
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
 
 use arqonbus_protocol::{CloseCode, EventBody, encode_event};
 
@@ -17,6 +18,8 @@ use crate::transport::frame::{Decoder, Incoming, Opcode};
 
 /// Bytes of one read: enough for a few hundred publishes, few enough that others need not wait long.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
+/// A store's late answers that are taken before others get their turn.
+const ANSWERS_AT_ONCE: usize = 256;
 /// Questions or deliveries that may wait for another shard before those who make more of them wait too.
 const BACKLOG_MAX: usize = 1_024;
 
@@ -201,6 +204,17 @@ impl Core {
         if out > 0 {
             self.shared.metrics.messages_out.add(out);
         }
+    }
+
+    /// Takes the store's late answers that are there; the task of `cx` is woken when there are more.
+    pub(crate) fn take_answers(&mut self, cx: &mut TaskContext<'_>) {
+        self.tick();
+        for _ in 0..ANSWERS_AT_ONCE {
+            let Poll::Ready((ticket, answer)) = self.home.store.poll_answer(cx) else { return self.carry() };
+            self.home.complete(ticket, answer);
+        }
+        self.carry();
+        cx.waker().wake_by_ref();
     }
 
     /// Whether so much waits for other shards that whoever makes more should wait.
