@@ -1,0 +1,1 @@
+//! Promises broken on purpose: the model notices.
