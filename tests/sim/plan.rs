@@ -59,7 +59,7 @@ pub(crate) fn plans(kind: Kind) -> impl Strategy<Value = Plan> {
 }
 
 fn act(kind: Kind) -> impl Strategy<Value = Act> {
-    let restarts = if kind == Kind::Flaps { 0 } else { 1 };
+    let restart = if kind == Kind::Flaps { Act::Flow } else { Act::Restart };
     let bytes = || prop_oneof![0..40_usize, 0..2_000_usize, Just(usize::MAX)];
     let ms = prop_oneof![4 => 0..50_u64, 2 => 0..1_500_u64, 1 => 0..30_000_u64];
     prop_oneof![
@@ -76,6 +76,6 @@ fn act(kind: Kind) -> impl Strategy<Value = Act> {
         4 => (0..8_usize, bytes(), bytes()).prop_map(|(client, up, down)| Act::Cut { client, up, down }),
         1 => (0..8_usize, 1..2_000_usize).prop_map(|(client, window)| Act::Narrow { client, window }),
         5 => ms.prop_map(|ms| Act::Pass { ms }),
-        restarts => Just(Act::Restart),
+        1 => Just(restart),
     ]
 }

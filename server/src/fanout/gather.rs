@@ -35,10 +35,17 @@ impl Gather {
 
     /// Takes one shard's part.
     pub(crate) fn part(&mut self, part: Part) {
-        if let Part::LaneRefused(refusal) = part {
-            self.lanes -= 1;
-            self.refused = Some(refusal);
-            return;
+        match part {
+            Part::LaneRefused(refusal) => {
+                self.lanes -= 1;
+                self.refused = Some(refusal);
+                return;
+            }
+            Part::LaneGone => {
+                self.lanes -= 1;
+                return;
+            }
+            Part::Pattern { .. } | Part::Rooms(_) | Part::Channels(_) | Part::Status(_) | Part::Left => {}
         }
         self.shards -= 1;
         match part {
@@ -46,7 +53,7 @@ impl Gather {
             Part::Rooms(rooms) => self.rooms.extend(rooms),
             Part::Channels(channels) => self.channels.extend(channels),
             Part::Status(part) => self.status.push(part),
-            Part::LaneRefused(_) => unreachable!("it was taken above"),
+            Part::Left | Part::LaneRefused(_) | Part::LaneGone => {}
         }
     }
 
@@ -60,7 +67,7 @@ impl Gather {
     pub(crate) fn refused_pattern(&self) -> Option<Pattern> {
         match &self.aggregate {
             Aggregate::JoinPattern(args) if self.refused.is_some() => Some(args.pattern()),
-            Aggregate::JoinPattern(_) | Aggregate::ListRooms(_) | Aggregate::ListChannels(_) | Aggregate::Status => None,
+            Aggregate::JoinPattern(_) | Aggregate::LeavePattern(_) | Aggregate::ListRooms(_) | Aggregate::ListChannels(_) | Aggregate::Status => None,
         }
     }
 
@@ -80,6 +87,7 @@ impl Gather {
                 let topics = self.openings.iter().copied().take(limits::JOIN_TOPICS_MAX).collect();
                 encode_ok(id, &JoinResult { topics, complete: self.openings.len() <= limits::JOIN_TOPICS_MAX })
             }
+            Aggregate::LeavePattern(_) => encode_ok(id, &arqonbus_protocol::LeaveResult {}),
             Aggregate::ListRooms(args) => encode_ok(id, &commands::merge_rooms(args, std::mem::take(&mut self.rooms))),
             Aggregate::ListChannels(args) => encode_ok(id, &commands::merge_channels(args, std::mem::take(&mut self.channels))),
             Aggregate::Status => encode_ok(id, &commands::merge_status(shared, &self.status)),

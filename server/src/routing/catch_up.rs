@@ -85,8 +85,8 @@ impl Home {
         let member = &lane.members[&conn];
         let (id, topic, who) = (lane.id, lane.topic, member.who.clone());
         let delivery = match page {
-            // The store is out of reach: the member asks again from where it is.
-            Err(_) => Delivery::Page { lane: id, conn: conn.key, gap: None, bodies: Vec::new(), then: Then::More(from) },
+            // The store is out of reach: the member asks again from where it is, in a while.
+            Err(_) => Delivery::Page { lane: id, conn: conn.key, gap: None, bodies: Vec::new(), then: Then::Later(from) },
             Ok(page) => match resume(from, &page.state) {
                 Resume { start, gap: Some(gap) } => {
                     let gap = Some(self.gap_event(&who, &topic, gap));

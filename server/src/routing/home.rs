@@ -10,6 +10,7 @@ use super::op::{Asked, LaneId, LaneOp, Op, PublishOp, ShardId};
 use super::patterns::PatternMember;
 use super::{ConnId, Egress, Lane};
 use crate::clock::Moment;
+use crate::fanout::Part;
 use crate::hash::Map;
 use crate::shared::Shared;
 use crate::slots::{Key, Slots};
@@ -106,13 +107,17 @@ impl Home {
             Op::Lane(topic, op) => self.ask_topic(topic, op),
             Op::Send(publish) => self.send(&publish),
             Op::JoinPattern { asked, gather, args } => self.join_pattern(&asked, gather, &args),
-            Op::LeavePattern { conn, pattern } => self.leave_pattern(conn, &pattern),
+            Op::LeavePattern { conn, pattern, gather } => self.leave_pattern(conn, &pattern, gather),
+            Op::Unname { lane, conn } => self.ask_lane(lane.key, LaneOp::Unname { conn }),
             Op::CatchUp { lane, conn, from } => self.ask_lane(lane.key, LaneOp::CatchUp { conn, from }),
             Op::Part { lane, conn } => self.part(lane.key, conn),
             Op::PartPatterns { conn } => self.patterns.retain(|member| member.conn != conn),
             Op::Register { asked, reply } => self.register(&asked, reply),
             Op::Unregister { client, conn } => self.directory.remove_client(&client, conn),
-            Op::RegisterUser { user, conn } => self.directory.add_user(user, conn),
+            Op::RegisterUser { user, conn, then } => {
+                self.directory.add_user(user, conn);
+                self.egress.push(conn.shard, crate::fanout::Delivery::Ask { conn: conn.key, next: then });
+            }
             Op::UnregisterUser { user, conn } => self.directory.remove_user(&user, conn),
             Op::Kick { asked, target, code } => self.kick(&asked, &target, code),
             Op::ListRooms { asked, gather, args } => self.list_rooms(&asked, gather, &args),
@@ -167,7 +172,7 @@ impl Home {
             LaneOp::Delete { asked, .. } | LaneOp::Info { asked, .. } | LaneOp::Members { asked, .. } | LaneOp::History { asked, .. } => {
                 (asked, false)
             }
-            LaneOp::CatchUp { .. } => return None,
+            LaneOp::CatchUp { .. } | LaneOp::Born { .. } | LaneOp::LeavePattern { .. } | LaneOp::Unname { .. } => return None,
         };
         if !begins {
             self.refuse(asked, Some(topic), &unknown());
@@ -201,29 +206,61 @@ impl Home {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         match opened {
             Ok(state) => lane.head = state.head,
-            // Whoever asked for the lane is answered by the store's refusal of what they asked.
-            Err(error) => tracing::error!(room = %lane.topic.room, channel = %lane.topic.channel, %error, "a log cannot be opened"),
+            Err(error) => {
+                tracing::error!(room = %lane.topic.room, channel = %lane.topic.channel, %error, "a log cannot be opened");
+                // The next question begins the lane anew; these are answered by the store's refusal.
+                for op in self.remove_lane(key).into_iter().flat_map(|lane| lane.queue) {
+                    self.give_up(key, op, &error.refusal());
+                }
+            }
         }
     }
 
     /// Hands one question to a lane, or queues it while the lane waits for its store.
     pub(crate) fn ask_lane(&mut self, key: Key, op: LaneOp) {
         let Some(lane) = self.lanes.get_mut(key) else {
-            if let LaneOp::CatchUp { conn, .. } = op {
-                self.nothing_more(key, conn);
-            }
-            return;
+            let gone = StoreError::Unavailable("the channel was being opened".into());
+            return self.give_up(key, op, &gone.refusal());
         };
         if lane.waiting.is_none() {
             return self.run(key, op);
         }
-        if lane.queue.len() < self.shared.config.limits.lane_queue {
+        // What no client waits for is bounded by connections and patterns, and must not be forgotten.
+        if op.asked().is_none() || lane.queue.len() < self.shared.config.limits.lane_queue {
             lane.queue.push_back(op);
             return;
         }
-        let topic = lane.topic;
-        if let Some(asked) = op.asked() {
-            self.refuse(asked, Some(topic), &Refusal::new(ErrorCode::Overloaded, "too much waits for this channel's store"));
+        self.give_up(key, op, &Refusal::new(ErrorCode::Overloaded, "too much waits for this channel's store"));
+    }
+
+    /// Answers a question to a lane that is not carried out.
+    fn give_up(&mut self, key: Key, op: LaneOp, refusal: &Refusal) {
+        let topic = self.lanes.get(key).map(|lane| lane.topic);
+        match op {
+            LaneOp::CatchUp { conn, .. } => self.nothing_more(key, conn),
+            LaneOp::Join(join) if join.pattern.is_some() => {
+                let part = join.pattern.expect("it was just seen");
+                self.egress.part(join.asked.conn, part.gather, Part::LaneRefused(Box::new(refusal.clone())));
+            }
+            LaneOp::Born { .. } | LaneOp::LeavePattern { .. } | LaneOp::Unname { .. } => {}
+            op => {
+                if let Some(asked) = op.asked() {
+                    self.refuse(asked, topic, refusal);
+                }
+            }
+        }
+    }
+
+    /// Asks again what a lane had queued when it was deleted: of the lane that may follow.
+    pub(crate) fn ask_anew(&mut self, key: Key, topic: Topic, op: LaneOp) {
+        match op {
+            LaneOp::CatchUp { conn, .. } => self.nothing_more(key, conn),
+            LaneOp::Join(join) if join.pattern.is_some() => {
+                let part = join.pattern.expect("it was just seen");
+                self.egress.part(join.asked.conn, part.gather, Part::LaneGone);
+            }
+            LaneOp::Born { .. } | LaneOp::LeavePattern { .. } | LaneOp::Unname { .. } => {}
+            op => self.ask_topic(topic, op),
         }
     }
 
@@ -238,6 +275,9 @@ impl Home {
             LaneOp::Members { asked, args } => self.members(key, &asked, &args),
             LaneOp::History { asked, args } => self.history(key, asked, args),
             LaneOp::CatchUp { conn, from } => self.catch_up(key, conn, from),
+            LaneOp::Born { asked, presence } => self.enter_newborn(key, &asked, presence),
+            LaneOp::LeavePattern { conn } => self.leave_by_pattern(key, conn),
+            LaneOp::Unname { conn } => self.unname(key, conn),
         }
     }
 
@@ -342,7 +382,7 @@ impl LaneOp {
             | Self::Info { asked, .. }
             | Self::Members { asked, .. }
             | Self::History { asked, .. } => Some(asked),
-            Self::CatchUp { .. } => None,
+            Self::CatchUp { .. } | Self::Born { .. } | Self::LeavePattern { .. } | Self::Unname { .. } => None,
         }
     }
 }

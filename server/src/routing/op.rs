@@ -49,7 +49,9 @@ pub(crate) enum Op {
     /// Join all topics that match, here.
     JoinPattern { asked: Asked, gather: u32, args: Box<JoinArgs> },
     /// Leave a pattern, here.
-    LeavePattern { conn: ConnId, pattern: Pattern },
+    LeavePattern { conn: ConnId, pattern: Pattern, gather: Option<u32> },
+    /// A member by a pattern is not one by name.
+    Unname { lane: LaneId, conn: ConnId },
     /// The next page for a member that is catching up.
     CatchUp { lane: LaneId, conn: ConnId, from: Position },
     /// A connection is gone from a lane.
@@ -61,7 +63,7 @@ pub(crate) enum Op {
     /// A connection no longer answers to a client id.
     Unregister { client: ClientId, conn: ConnId },
     /// A connection now acts for a user.
-    RegisterUser { user: UserId, conn: ConnId },
+    RegisterUser { user: UserId, conn: ConnId, then: Box<(ShardId, Op)> },
     /// A connection no longer acts for a user.
     UnregisterUser { user: UserId, conn: ConnId },
     /// Close the connections of a client or user.
@@ -86,6 +88,12 @@ pub(crate) enum LaneOp {
     Members { asked: Asked, args: Box<MembersArgs> },
     History { asked: Asked, args: Box<HistoryArgs> },
     CatchUp { conn: ConnId, from: Position },
+    /// A member of a pattern enters the lane, which is new.
+    Born { asked: Asked, presence: bool },
+    /// A member of a pattern leaves it.
+    LeavePattern { conn: ConnId },
+    /// A member by a pattern is not one by name.
+    Unname { conn: ConnId },
 }
 
 /// A message that is ready to be stored and delivered.

@@ -33,12 +33,19 @@ impl Home {
         }
     }
 
-    pub(super) fn leave_pattern(&mut self, conn: ConnId, pattern: &Pattern) {
+    pub(super) fn leave_pattern(&mut self, conn: ConnId, pattern: &Pattern, gather: Option<u32>) {
+        self.leave_matching(conn, pattern);
+        if let Some(gather) = gather {
+            self.egress.part(conn, gather, Part::Left);
+        }
+    }
+
+    fn leave_matching(&mut self, conn: ConnId, pattern: &Pattern) {
         let Some(at) = self.patterns.iter().position(|member| member.conn == conn && member.pattern == *pattern) else { return };
         self.patterns.swap_remove(at);
         let matching: Vec<Key> = self.by_topic.iter().filter(|(topic, _)| pattern.matches(topic)).map(|(_, key)| *key).collect();
         for key in matching {
-            self.leave_by_pattern(key, conn);
+            self.ask_lane(key, LaneOp::LeavePattern { conn });
         }
     }
 
@@ -47,7 +54,7 @@ impl Home {
         let matching: Vec<(Asked, bool)> =
             self.patterns.iter().filter(|member| member.pattern.matches(topic)).map(|member| (member.asked.clone(), member.presence)).collect();
         for (asked, presence) in matching {
-            self.enter_newborn(key, &asked, presence);
+            self.ask_lane(key, LaneOp::Born { asked, presence });
         }
     }
 }
