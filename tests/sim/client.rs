@@ -272,7 +272,7 @@ impl Sub {
     }
 }
 
-fn fingerprint(payload: &str) -> u64 {
+pub(crate) fn fingerprint(payload: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     payload.hash(&mut hasher);
     hasher.finish()

@@ -38,6 +38,8 @@ impl Home {
             Err(error) => return self.refuse_join(join, topic, &error),
         };
         let (start, gap) = beginning(join, &state);
+        #[cfg(any(test, feature = "sabotage"))]
+        let gap = gap.filter(|_| !self.sabotages(crate::sim::Sabotage::ResumeWithoutGap));
         let members = self.enter_member(key, &join.asked, join.presence, join.pattern.is_none());
         let gap = gap.map(|gap| self.gap_event(&join.asked.who, &topic, gap));
         let asked = join.pattern.map_or(OpeningAsked::Join(join.asked.request_id), |part| OpeningAsked::Pattern(part.gather));

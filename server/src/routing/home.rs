@@ -35,6 +35,9 @@ pub(crate) struct Home {
     /// Lanes by the ticket of the question that they wait for.
     waiting: Map<Ticket, Key>,
     tickets: u64,
+    /// Joins whose lane goes on without them.
+    #[cfg(any(test, feature = "sabotage"))]
+    loose: Map<Ticket, (Key, Pending)>,
     /// The present moment, as of this tick.
     pub(crate) now: Moment,
     pub(crate) timestamp: Timestamp,
@@ -72,6 +75,8 @@ impl Home {
             counts: Counts::default(),
             waiting: Map::default(),
             tickets: 0,
+            #[cfg(any(test, feature = "sabotage"))]
+            loose: Map::default(),
             now: Moment::default(),
             timestamp,
             upkeep_from: 0,
@@ -293,6 +298,11 @@ impl Home {
         match progress {
             Progress::Done(result) => then(self, key, pending, result),
             Progress::Later => {
+                #[cfg(any(test, feature = "sabotage"))]
+                if self.sabotages(crate::sim::Sabotage::JoinReadsThenRegisters) && matches!(pending, Pending::Op(LaneOp::Join(_))) {
+                    self.loose.insert(ticket, (key, pending));
+                    return;
+                }
                 if let Some(lane) = self.lanes.get_mut(key) {
                     lane.waiting = Some((ticket, pending));
                     self.waiting.insert(ticket, key);
@@ -303,6 +313,10 @@ impl Home {
 
     /// Takes a store's late answer, and goes on with what the lane has queued meanwhile.
     pub(crate) fn complete(&mut self, ticket: Ticket, answer: Answer) {
+        #[cfg(any(test, feature = "sabotage"))]
+        if let (Some((key, pending)), Answer::Read(page)) = (self.loose.remove(&ticket), &answer) {
+            return self.read(key, pending, page.clone());
+        }
         let Some(key) = self.waiting.remove(&ticket) else { return };
         let Some((_, pending)) = self.lanes.get_mut(key).and_then(|lane| lane.waiting.take()) else { return };
         match answer {
@@ -326,6 +340,12 @@ impl Home {
             Pending::Op(LaneOp::Info { asked, .. }) => self.info_read(key, &asked, page),
             other @ (Pending::Open | Pending::Op(_)) => unreachable!("only these read, not {other:?}"),
         }
+    }
+
+    /// Whether a test wants this promise broken.
+    #[cfg(any(test, feature = "sabotage"))]
+    pub(crate) fn sabotages(&self, sabotage: crate::sim::Sabotage) -> bool {
+        self.shared.sabotage == Some(sabotage)
     }
 
     pub(crate) fn ticket(&mut self) -> Ticket {

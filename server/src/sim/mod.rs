@@ -5,6 +5,7 @@
 //! order of the couriers: within one pair of shards and one kind.
 
 mod frames;
+mod peer;
 mod pipe;
 mod rng;
 mod schedule;
@@ -22,6 +23,7 @@ use std::task::Wake;
 use arqonbus_protocol::{Position, Topic};
 
 pub use frames::{Frame, Reader, close, pong, text};
+pub use peer::Peer;
 pub use rng::Rng;
 
 use crate::admin::{Phase, Readiness};
