@@ -123,6 +123,11 @@ impl Connection {
         self.catching.iter().chain(&self.page_asked).find(|(other, _)| *other == lane).map(|(_, from)| *from)
     }
 
+    /// Topics joined by name, and patterns.
+    pub(crate) fn joins(&self) -> usize {
+        self.lanes.iter().filter(|(_, exact)| *exact).count() + self.session.patterns.len()
+    }
+
     /// Bytes that wait, held ones too.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.outbox.queued_bytes() + self.held.iter().map(Bytes::len).sum::<usize>()

@@ -167,7 +167,7 @@ impl Edge {
         let (is_new, was_exact) = known.as_ref().map_or((true, false), |(_, exact)| (false, *exact));
         if let OpeningAsked::Join(request_id) = opening.asked
             && !was_exact
-            && conn.lanes.iter().filter(|(_, exact)| *exact).count() + conn.session.patterns.len() >= joins_max
+            && conn.joins() >= joins_max
         {
             return self.refuse_join(lane, key, &request_id, is_new);
         }

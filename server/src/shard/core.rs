@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use arqonbus_protocol::{CloseCode, EventBody, encode_event};
+use arqonbus_protocol::{CloseCode, EventBody, encode_event, encode_refused};
 
-use crate::commands::Aggregate;
+use crate::commands::{self, Aggregate};
 use crate::fanout::connection::{Connection, Place, Sink};
 use crate::fanout::{Delivery, Edge, Gather};
 use crate::routing::{Asked, ConnId, Home, Op, ShardId};
@@ -148,6 +148,16 @@ impl Core {
         self.gathers = self.gathers.wrapping_add(1);
         let gather = self.gathers;
         let Some(conn) = self.edge.connections.get_mut(key) else { return };
+        let joins_max = self.shared.config.limits.joins;
+        if let Aggregate::JoinPattern(args) = aggregate
+            && conn.joins() > joins_max
+        {
+            let pattern = args.pattern();
+            conn.session.patterns.retain(|joined| *joined != pattern);
+            let refusal = commands::limit_reached(joins_max);
+            self.shared.tell_refused(asked, None, refusal.code);
+            return self.edge.to(key, &encode_refused(&asked.request_id, &refusal));
+        }
         conn.gathers.push((gather, Gather::new(asked.clone(), aggregate.clone(), self.shared.shards)));
         for shard in 0..self.shared.shard_ids() {
             let asked = asked.clone();

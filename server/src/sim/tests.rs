@@ -1,4 +1,0 @@
-//! The core of the server, proven without sockets.
-
-#[test]
-fn x() {}
