@@ -46,11 +46,17 @@ impl Clock {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// The wall clock.
+    /// The wall clock, in milliseconds of Unix time.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the owner of the clock")]
-    pub fn timestamp(&self) -> Timestamp {
+    pub fn unix_ms(&self) -> u64 {
         let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Timestamp::from_unix_ms(u64::try_from(unix.as_millis()).unwrap_or(u64::MAX))
+        u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The wall clock as it stands on the wire.
+    #[must_use]
+    pub fn timestamp(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.unix_ms())
     }
 }

@@ -83,12 +83,6 @@ impl Home {
         }
     }
 
-    /// Sets the present moment for the questions that follow.
-    pub(crate) fn tick(&mut self, now: Moment, timestamp: Timestamp) {
-        self.now = now;
-        self.timestamp = timestamp;
-    }
-
     /// Takes one question.
     pub(crate) fn ask(&mut self, op: Op) {
         match op {
