@@ -9,10 +9,10 @@ use super::Home;
 use super::lane::{Lane, Pending};
 use super::op::{LaneOp, PublishOp};
 use crate::slots::Key;
-use crate::storage::{Appended, StoreError};
+use crate::storage::{Appended, Entry, StoreError};
 
 impl Home {
-    pub(super) fn publish(&mut self, key: Key, publish: Box<PublishOp>) {
+    pub(super) fn publish(&mut self, key: Key, mut publish: Box<PublishOp>) {
         let Some(lane) = self.lanes.get(key) else { return };
         let topic = lane.topic;
         if publish.request && !lane.reaches_another_than(publish.asked.conn) {
@@ -23,7 +23,9 @@ impl Home {
             self.counts.bytes_in += publish.entry.text.len() as u64;
         }
         let ticket = self.ticket();
-        let appended = self.store.append(&topic, publish.entry.clone(), publish.fingerprint, self.now, ticket);
+        // Nobody reads the text again: the store may write the position into it.
+        let entry = Entry { text: std::mem::take(&mut publish.entry.text), ..publish.entry };
+        let appended = self.store.append(&topic, entry, publish.fingerprint, self.now, ticket);
         self.answered(key, ticket, Pending::Op(LaneOp::Publish(publish)), appended, Self::published);
     }
 

@@ -69,7 +69,7 @@ impl MemoryStore {
         log.state()
     }
 
-    fn append_to(&mut self, topic: &Topic, entry: &Entry, fingerprint: Option<Fingerprint>, now: Moment) -> Result<Appended, StoreError> {
+    fn append_to(&mut self, topic: &Topic, entry: Entry, fingerprint: Option<Fingerprint>, now: Moment) -> Result<Appended, StoreError> {
         let slot = self.slot(topic)?;
         let log = &mut self.logs[slot];
         if let Some(fingerprint) = fingerprint {
@@ -87,8 +87,9 @@ impl MemoryStore {
             log.remember(fingerprint, now, &mut self.account);
         }
         let position = log.head;
+        let timestamp = entry.timestamp;
         let body = entry.place(&position);
-        self.hold(slot, entry.timestamp, body.clone(), now);
+        self.hold(slot, timestamp, body.clone(), now);
         Ok(Appended::Stored { position, body })
     }
 
@@ -206,7 +207,7 @@ impl Store for MemoryStore {
     }
 
     fn append(&mut self, topic: &Topic, entry: Entry, fingerprint: Option<Fingerprint>, now: Moment, _ticket: Ticket) -> Progress<Appended> {
-        Progress::Done(self.append_to(topic, &entry, fingerprint, now))
+        Progress::Done(self.append_to(topic, entry, fingerprint, now))
     }
 
     fn read(&mut self, topic: &Topic, range: &ReadRange, now: Moment, _ticket: Ticket) -> Progress<Page> {
