@@ -10,7 +10,6 @@ use super::op::{Asked, LaneId, LaneOp, Op, PublishOp, ShardId};
 use super::patterns::PatternMember;
 use super::{ConnId, Egress, Lane};
 use crate::clock::Moment;
-use crate::fanout::Part;
 use crate::hash::Map;
 use crate::shared::Shared;
 use crate::slots::{Key, Slots};
@@ -98,12 +97,6 @@ impl Home {
                 lane.description.clone_from(&rule.description);
             }
         }
-    }
-
-    /// Sets the present moment for the questions that follow.
-    pub(crate) fn tick(&mut self, now: Moment, timestamp: Timestamp) {
-        self.now = now;
-        self.timestamp = timestamp;
     }
 
     /// Takes one question.
@@ -215,7 +208,7 @@ impl Home {
                 tracing::error!(room = %lane.topic.room, channel = %lane.topic.channel, %error, "a log cannot be opened");
                 // The next question begins the lane anew; these are answered by the store's refusal.
                 for op in self.remove_lane(key).into_iter().flat_map(|lane| lane.queue) {
-                    self.give_up(key, op, &error.refusal());
+                    self.give_up(key, &op, &error.refusal());
                 }
             }
         }
@@ -225,7 +218,7 @@ impl Home {
     pub(crate) fn ask_lane(&mut self, key: Key, op: LaneOp) {
         let Some(lane) = self.lanes.get_mut(key) else {
             let gone = StoreError::Unavailable("the channel was being opened".into());
-            return self.give_up(key, op, &gone.refusal());
+            return self.give_up(key, &op, &gone.refusal());
         };
         if lane.waiting.is_none() {
             return self.run(key, op);
@@ -235,7 +228,7 @@ impl Home {
             lane.queue.push_back(op);
             return;
         }
-        self.give_up(key, op, &Refusal::new(ErrorCode::Overloaded, "too much waits for this channel's store"));
+        self.give_up(key, &op, &Refusal::new(ErrorCode::Overloaded, "too much waits for this channel's store"));
     }
 
     fn run(&mut self, key: Key, op: LaneOp) {

@@ -9,7 +9,7 @@ use crate::slots::Key;
 
 impl Home {
     /// Answers a question to a lane that is not carried out.
-    pub(super) fn give_up(&mut self, key: Key, op: LaneOp, refusal: &Refusal) {
+    pub(super) fn give_up(&mut self, key: Key, op: &LaneOp, refusal: &Refusal) {
         let topic = self.lanes.get(key).map(|lane| lane.topic);
         if let LaneOp::CatchUp { conn, .. } = op {
             self.nothing_more(key, conn);
