@@ -21,9 +21,19 @@ impl Moment {
 }
 
 /// The one place where the server reads clocks.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Clock {
-    started: std::time::Instant,
+    source: Source,
+}
+
+/// Where a clock's readings come from.
+#[derive(Debug, Clone)]
+enum Source {
+    /// The system, since this instant.
+    System(std::time::Instant),
+    /// A test, which sets it.
+    #[cfg(any(test, feature = "sim"))]
+    Manual(manual::ManualClock),
 }
 
 impl Clock {
@@ -31,26 +41,78 @@ impl Clock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the owner of the clock")]
     pub fn start() -> Self {
-        Self { started: std::time::Instant::now() }
+        Self { source: Source::System(std::time::Instant::now()) }
     }
 
     /// The present moment.
     #[must_use]
     pub fn now(&self) -> Moment {
-        Moment(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+        match &self.source {
+            Source::System(started) => Moment(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)),
+            #[cfg(any(test, feature = "sim"))]
+            Source::Manual(manual) => manual.now(),
+        }
     }
 
     /// Microseconds since the start, for measuring latencies.
     #[must_use]
     pub fn micros(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+        match &self.source {
+            Source::System(started) => u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            #[cfg(any(test, feature = "sim"))]
+            Source::Manual(manual) => manual.now().0.saturating_mul(1_000),
+        }
     }
 
-    /// The wall clock.
+    /// The wall clock, in milliseconds of Unix time.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the owner of the clock")]
-    pub fn timestamp(&self) -> Timestamp {
+    pub fn unix_ms(&self) -> u64 {
+        #[cfg(any(test, feature = "sim"))]
+        if let Source::Manual(manual) = &self.source {
+            return manual.unix_ms();
+        }
         let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Timestamp::from_unix_ms(u64::try_from(unix.as_millis()).unwrap_or(u64::MAX))
+        u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The wall clock as it stands on the wire.
+    #[must_use]
+    pub fn timestamp(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.unix_ms())
+    }
+}
+
+/// A clock that stands still until it is told to go on.
+#[cfg(any(test, feature = "sim"))]
+pub(crate) mod manual {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    use super::{Clock, Moment, Source};
+
+    /// The wall clock at moment 0: 2026-01-01T00:00:00Z.
+    const UNIX_MS_AT_ZERO: u64 = 1_767_225_600_000;
+
+    /// Shared by whoever sets it and whoever reads it.
+    #[derive(Debug, Clone, Default)]
+    pub(crate) struct ManualClock(Arc<AtomicU64>);
+
+    impl ManualClock {
+        pub(crate) fn now(&self) -> Moment {
+            Moment(self.0.load(Relaxed))
+        }
+
+        pub(crate) fn set(&self, now: Moment) {
+            self.0.store(now.0, Relaxed);
+        }
+
+        pub(super) fn unix_ms(&self) -> u64 {
+            UNIX_MS_AT_ZERO + self.now().0
+        }
+
+        pub(crate) fn clock(&self) -> Clock {
+            Clock { source: Source::Manual(self.clone()) }
+        }
     }
 }

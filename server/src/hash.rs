@@ -3,6 +3,7 @@
 use std::hash::BuildHasher;
 
 use arqonbus_protocol::{ClientId, Room, Topic, UserId};
+use foldhash::quality::SeedableRandomState;
 
 use crate::storage::Fingerprint;
 
@@ -14,14 +15,21 @@ pub(crate) type Map<K, V> = std::collections::HashMap<K, V, State>;
 /// The hash that shards agree on.
 #[derive(Debug, Clone)]
 pub(crate) struct Homes {
-    first: foldhash::quality::RandomState,
-    second: foldhash::quality::RandomState,
+    first: SeedableRandomState,
+    second: SeedableRandomState,
     shards: u64,
 }
 
 impl Homes {
     pub(crate) fn new(shards: usize) -> Self {
-        Self { first: foldhash::quality::RandomState::default(), second: foldhash::quality::RandomState::default(), shards: shards as u64 }
+        Self { first: SeedableRandomState::random(), second: SeedableRandomState::random(), shards: shards as u64 }
+    }
+
+    /// The same homes for the same seed.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn seeded(shards: usize, seed: u64) -> Self {
+        let state = |seed| SeedableRandomState::with_seed(seed, foldhash::SharedSeed::global_fixed());
+        Self { first: state(seed), second: state(!seed), shards: shards as u64 }
     }
 
     fn shard(&self, hash: u64) -> u16 {

@@ -14,6 +14,9 @@ mod routing;
 mod session;
 mod shard;
 mod shared;
+#[cfg(any(test, feature = "sim"))]
+#[doc(hidden)]
+pub mod sim;
 mod slots;
 pub mod storage;
 pub mod telemetry;

@@ -36,6 +36,20 @@ pub(crate) struct Shared {
     drain_ends: AtomicU64,
     /// What each shard last told of itself.
     held: Vec<[AtomicU64; HELD]>,
+    /// A promise that this bus breaks, so that a test can show that it would notice.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) sabotage: Option<crate::sim::Sabotage>,
+}
+
+/// What one bus has by chance.
+pub(crate) struct Chance {
+    /// The secret of its resume keys.
+    pub(crate) secret: [u8; 32],
+    /// Names the node.
+    pub(crate) node: u64,
+    /// Seeds the random numbers that need not be secret.
+    pub(crate) random: u64,
+    pub(crate) homes: Homes,
 }
 
 impl Shared {
@@ -48,23 +62,38 @@ impl Shared {
     ) -> Result<Self, getrandom::Error> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)?;
-        let seed = getrandom::u64()?;
-        Ok(Self {
+        let chance = Chance { secret, node: getrandom::u64()?, random: getrandom::u64()?, homes: Homes::new(shards) };
+        Ok(Self::with(config, shards, metrics, telemetry, readiness, Clock::start(), chance))
+    }
+
+    /// All of it with a clock and random numbers from outside.
+    pub(crate) fn with(
+        config: Config,
+        shards: usize,
+        metrics: Arc<Metrics>,
+        telemetry: Telemetry,
+        readiness: Arc<Readiness>,
+        clock: Clock,
+        chance: Chance,
+    ) -> Self {
+        Self {
             config,
-            clock: Clock::start(),
-            node: ClientId::node(seed),
+            clock,
+            node: ClientId::node(chance.node),
             shards,
-            homes: Homes::new(shards),
-            resume_keys: ResumeKeys::new(secret),
+            homes: chance.homes,
+            resume_keys: ResumeKeys::new(chance.secret),
             metrics,
             telemetry,
             readiness,
             census: Census::default(),
             places: AtomicUsize::new(0),
-            random: AtomicU64::new(getrandom::u64()?),
+            random: AtomicU64::new(chance.random),
             drain_ends: AtomicU64::new(0),
             held: (0..shards).map(|_| Default::default()).collect(),
-        })
+            #[cfg(any(test, feature = "sim"))]
+            sabotage: None,
+        }
     }
 
     pub(crate) fn shard_ids(&self) -> u16 {

@@ -34,9 +34,6 @@ pub(super) fn ask(session: &mut Session, asked: &Asked, args: ConnectArgs, cx: &
     if client != before {
         cx.steps.push(Step::Ask(homes.of_client(&before), Op::Unregister { client: before, conn: session.conn }));
     }
-    if let Some(user) = args.user {
-        cx.steps.push(Step::Ask(homes.of_user(&user), Op::RegisterUser { user, conn: session.conn }));
-    }
     let result = ConnectResult {
         client,
         user: args.user,
@@ -48,6 +45,12 @@ pub(super) fn ask(session: &mut Session, asked: &Asked, args: ConnectArgs, cx: &
     // The home of the client id answers, once private messages find this connection.
     let asked = Asked { who: Arc::clone(&session.who), ..asked.clone() };
     let reply = Some(encode_ok(&asked.request_id, &result).into());
-    cx.steps.push(Step::Ask(homes.of_client(&client), Op::Register { asked, reply }));
+    let register = (homes.of_client(&client), Op::Register { asked, reply });
+    // The home of the user comes first, so that messages to either find this connection before the client is answered.
+    let (home, op) = match args.user {
+        Some(user) => (homes.of_user(&user), Op::RegisterUser { user, conn: session.conn, then: Box::new(register) }),
+        None => register,
+    };
+    cx.steps.push(Step::Ask(home, op));
     Ok(())
 }

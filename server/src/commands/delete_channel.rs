@@ -28,8 +28,11 @@ impl Home {
         let (id, members) = (lane.id, lane.members.len() as u64);
         let event: bytes::Bytes = encode_event(&EventBody::Deleted(Deleted { by: asked.who.client }), Some(&topic), &self.timestamp).into();
         lane.tell_shards(&mut self.egress, || Delivery::Ended { lane: id, event: event.clone() });
-        self.remove_lane(key);
+        let queued = self.remove_lane(key).map(|lane| lane.queue).unwrap_or_default();
         self.shared.telemetry.tell(&Signal::Deleted { topic, client: asked.who.client });
         self.egress.ok(&asked, &DeleteChannelResult { members });
+        for op in queued {
+            self.ask_anew(key, topic, op);
+        }
     }
 }

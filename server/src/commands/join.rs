@@ -31,9 +31,6 @@ fn ask_pattern(session: &mut Session, asked: Asked, args: JoinArgs, cx: &mut Con
         return Err(Refusal::new(ErrorCode::InvalidArgs, "a pattern takes positions; since is for one topic").at("/args/since"));
     }
     let pattern = args.pattern();
-    if session.patterns.len() >= cx.shared.config.limits.joins {
-        return Err(limit_reached(cx.shared.config.limits.joins));
-    }
     if session.patterns.contains(&pattern) {
         // A second join replaces the first.
         super::leave::ask_pattern(session, &pattern, cx);

@@ -37,8 +37,8 @@ pub(crate) struct Connection {
     pub(crate) lanes: Vec<(LaneId, bool)>,
     /// Lanes whose past it is still being given, and up to where it was.
     pub(crate) catching: Vec<(LaneId, Position)>,
-    /// Whether a page was asked for; one at a time, so that pages do not flood the outbox.
-    pub(crate) page_asked: bool,
+    /// The page that was asked for; one at a time, so that pages do not flood the outbox.
+    pub(crate) page_asked: Option<(LaneId, Position)>,
     pub(crate) gathers: Vec<(u32, Gather)>,
     /// Frames of live messages that wait for the answer to a pattern join.
     pub(crate) held: Vec<Bytes>,
@@ -82,7 +82,7 @@ impl Connection {
             outbox: Outbox::default(),
             lanes: Vec::new(),
             catching: Vec::new(),
-            page_asked: false,
+            page_asked: None,
             gathers: Vec::new(),
             held: Vec::new(),
             last_heard: now,
@@ -116,6 +116,16 @@ impl Connection {
         } else {
             self.outbox.push_frames(frames, self.session.batch);
         }
+    }
+
+    /// Up to where a lane's past was given to it, while it is being given.
+    pub(crate) fn given(&self, lane: LaneId) -> Option<Position> {
+        self.catching.iter().chain(&self.page_asked).find(|(other, _)| *other == lane).map(|(_, from)| *from)
+    }
+
+    /// Topics joined by name, and patterns.
+    pub(crate) fn joins(&self) -> usize {
+        self.lanes.iter().filter(|(_, exact)| *exact).count() + self.session.patterns.len()
     }
 
     /// Bytes that wait, held ones too.

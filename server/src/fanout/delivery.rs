@@ -5,11 +5,11 @@ use std::sync::Arc;
 use arqonbus_protocol::{ChannelSummary, CloseCode, MessageId, Position, Refusal, Room, RoomSummary, TopicStart};
 use bytes::Bytes;
 
-use crate::routing::LaneId;
+use crate::routing::{LaneId, Op, ShardId};
 use crate::slots::Key;
 
 /// One value on the edge from a home to a shard's connections. Deliveries from one home stay in order.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Delivery {
     /// One envelope to one connection.
     To { conn: Key, body: Bytes },
@@ -29,6 +29,8 @@ pub(crate) enum Delivery {
     Ended { lane: LaneId, event: Bytes },
     /// One shard's part of an answer that every shard has a part in.
     Part { conn: Key, gather: u32, part: Part },
+    /// Go on with this question, for as long as the connection is there.
+    Ask { conn: Key, next: Box<(ShardId, Op)> },
     /// Close a connection.
     Close { conn: Key, code: CloseCode },
 }
@@ -62,6 +64,8 @@ pub(crate) enum Then {
     Live,
     /// There is more after this position.
     More(Position),
+    /// There is more after this position, but not now.
+    Later(Position),
 }
 
 /// A shard's part of an answer.
@@ -79,6 +83,8 @@ pub(crate) enum Part {
     Status(StatusPart),
     /// A lane that matches a pattern cannot be joined.
     LaneRefused(Box<Refusal>),
+    /// A lane that matched a pattern is no more.
+    LaneGone,
 }
 
 /// A shard's counts.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{CloseCode, JoinResult, MessageId, Room, encode_ok, encode_refused};
+use arqonbus_protocol::{CloseCode, JoinResult, MessageId, Position, Room, encode_ok, encode_refused};
 use bytes::Bytes;
 use indexmap::{IndexMap, IndexSet};
 
@@ -69,6 +69,11 @@ impl Edge {
             Delivery::Ended { lane, event } => self.ended(lane, &event),
             Delivery::Part { conn, gather, part } => self.part(conn, gather, part),
             Delivery::Close { conn, code } => self.close(conn, code),
+            Delivery::Ask { conn, next } => {
+                if self.connections.get(conn).is_some_and(|conn| conn.closing.is_none()) {
+                    self.asks.push(*next);
+                }
+            }
         }
     }
 
@@ -162,7 +167,7 @@ impl Edge {
         let (is_new, was_exact) = known.as_ref().map_or((true, false), |(_, exact)| (false, *exact));
         if let OpeningAsked::Join(request_id) = opening.asked
             && !was_exact
-            && conn.lanes.iter().filter(|(_, exact)| *exact).count() + conn.session.patterns.len() >= joins_max
+            && conn.joins() >= joins_max
         {
             return self.refuse_join(lane, key, &request_id, is_new);
         }
@@ -170,7 +175,9 @@ impl Edge {
             Some((_, was)) => *was |= exact,
             None => conn.lanes.push((lane, exact)),
         }
-        self.leave_audience(lane, key);
+        // The same join again replaces the first. Another way in takes nothing away from the first.
+        let replaces = is_new || (exact && was_exact && !conn.session.patterns.iter().any(|pattern| pattern.matches(&opening.start.topic())));
+        let stays = !replaces && self.is_behind(lane, key, opening.start.start);
         match opening.asked {
             OpeningAsked::Join(request_id) => {
                 let result = JoinResult { topics: vec![opening.start], complete: true };
@@ -183,7 +190,13 @@ impl Edge {
                 }
             }
         }
-        self.begin(lane, key, opening.start.room, opening.gap, opening.then);
+        if let Some(gap) = opening.gap {
+            self.share([key], &[gap]);
+        }
+        if !stays {
+            self.leave_audience(lane, key);
+            self.begin(lane, key, opening.start.room, opening.then);
+        }
         if let OpeningAsked::Pattern(id) = opening.asked {
             self.complete(key, id);
         }
@@ -191,18 +204,22 @@ impl Edge {
 
     /// One join too many: the lane is told to forget it.
     fn refuse_join(&mut self, lane: LaneId, key: Key, request_id: &MessageId, is_new: bool) {
-        if is_new {
-            self.asks.push((lane.shard, Op::Part { lane, conn: self.id(key) }));
-        }
+        let conn = self.id(key);
+        // By a pattern it stays a member.
+        self.asks.push((lane.shard, if is_new { Op::Part { lane, conn } } else { Op::Unname { lane, conn } }));
         let refusal = limit_reached(self.shared.config.limits.joins);
         self.to(key, &encode_refused(request_id, &refusal));
     }
 
+    /// Whether a member is still being given what lies before `start`, for the sake of another way into the lane.
+    fn is_behind(&self, lane: LaneId, key: Key, start: Position) -> bool {
+        let waits = self.audiences.get(&lane).and_then(|audience| audience.members.get(&key)) == Some(&false);
+        let given = self.connections.get(key).and_then(|conn| conn.given(lane));
+        given.is_some_and(|given| waits && (given.epoch != start.epoch || given.seq <= start.seq))
+    }
+
     /// Begins delivery of a lane to a member: live, or page by page.
-    fn begin(&mut self, lane: LaneId, key: Key, room: Room, gap: Option<Bytes>, then: Then) {
-        if let Some(gap) = gap {
-            self.share([key], &[gap]);
-        }
+    fn begin(&mut self, lane: LaneId, key: Key, room: Room, then: Then) {
         let rooms = &mut self.rooms;
         let audience = self.audiences.entry(lane).or_insert_with(|| {
             rooms.entry(room).or_default().push(lane);
@@ -226,6 +243,12 @@ impl Edge {
                 self.touched(key);
                 self.ask_page(key);
             }
+            // The next sweep asks again: at once would be for ever.
+            Then::Later(from) => {
+                if let Some(conn) = self.connections.get_mut(key) {
+                    conn.catching.push((lane, from));
+                }
+            }
         }
     }
 
@@ -234,17 +257,17 @@ impl Edge {
         let id = self.id(key);
         let low = self.shared.config.limits.outbox_bytes / 8;
         let Some(conn) = self.connections.get_mut(key) else { return };
-        if conn.page_asked || conn.catching.is_empty() || conn.queued_bytes() > low {
+        if conn.page_asked.is_some() || conn.catching.is_empty() || conn.queued_bytes() > low {
             return;
         }
         let (lane, from) = conn.catching.remove(0);
-        conn.page_asked = true;
+        conn.page_asked = Some((lane, from));
         self.asks.push((lane.shard, Op::CatchUp { lane, conn: id, from }));
     }
 
     fn page(&mut self, lane: LaneId, key: Key, gap: Option<&Bytes>, bodies: &[Bytes], then: Then) {
         let Some(conn) = self.connections.get_mut(key) else { return };
-        conn.page_asked = false;
+        conn.page_asked = None;
         // It may have left, or joined anew, while the page was on its way.
         let waits = self.audiences.get(&lane).and_then(|audience| audience.members.get(&key)) == Some(&false);
         let current = waits && !conn.catching.iter().any(|(other, _)| *other == lane);
@@ -253,7 +276,9 @@ impl Edge {
             self.messages([key], bodies);
             self.follow(lane, key, then);
         }
-        self.ask_page(key);
+        if !matches!(then, Then::Later(_)) {
+            self.ask_page(key);
+        }
     }
 
     fn exit(&mut self, lane: LaneId, key: Key, reply: Option<Bytes>) {
@@ -307,6 +332,9 @@ impl Edge {
         if let Some(pattern) = gather.refused_pattern() {
             let conn = self.id(key);
             self.asks.extend((0..self.shared.shard_ids()).map(|shard| (shard, Op::LeavePattern { conn, pattern, gather: None })));
+            if let Some(conn) = self.connections.get_mut(key) {
+                conn.session.patterns.retain(|joined| *joined != pattern);
+            }
         }
         self.to(key, &answer);
         let Some(conn) = self.connections.get_mut(key) else { return };

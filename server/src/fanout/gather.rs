@@ -33,21 +33,20 @@ impl Gather {
         matches!(self.aggregate, Aggregate::JoinPattern(_))
     }
 
-    /// Takes one shard's part.
+    /// Takes a part: what one shard has to say, or why one lane of a pattern has no opening.
     pub(crate) fn part(&mut self, part: Part) {
-        if let Part::LaneRefused(refusal) = part {
+        if matches!(part, Part::LaneRefused(_) | Part::LaneGone) {
             self.lanes -= 1;
-            self.refused = Some(refusal);
-            return;
+        } else {
+            self.shards -= 1;
         }
-        self.shards -= 1;
         match part {
-            Part::Left => {}
             Part::Pattern { lanes } => self.lanes += i64::from(lanes),
             Part::Rooms(rooms) => self.rooms.extend(rooms),
             Part::Channels(channels) => self.channels.extend(channels),
             Part::Status(part) => self.status.push(part),
-            Part::LaneRefused(_) => unreachable!("it was taken above"),
+            Part::LaneRefused(refusal) => self.refused = Some(refusal),
+            Part::Left | Part::LaneGone => {}
         }
     }
 

@@ -24,6 +24,8 @@ impl Edge {
     /// Looks at every connection once.
     pub(crate) fn check_liveness(&mut self) {
         for key in self.connections.keys() {
+            // A page that could not be given the last time.
+            self.ask_page(key);
             match self.look(key) {
                 Call::Nothing => {}
                 Call::Ping => {

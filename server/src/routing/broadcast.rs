@@ -13,16 +13,17 @@ impl Home {
     /// Sends to a target without a log; this is the home of the target.
     pub(super) fn send(&mut self, publish: &PublishOp) {
         let body = publish.entry.text.clone();
-        let recipients = match self.recipients(publish) {
-            Ok(recipients) => recipients,
-            Err(refusal) => return self.refuse(&publish.asked, None, &refusal),
-        };
+        // First of all, because what was delivered once is not refused when it comes again and the receiver is gone.
         let duplicate = match publish.fingerprint.map(|fingerprint| self.sent.check(fingerprint, self.now)) {
             None | Some(Verdict::Fresh) => false,
             Some(Verdict::Duplicate(())) => true,
             Some(Verdict::Conflict) => return self.refuse(&publish.asked, None, &id_conflict()),
         };
         if !duplicate {
+            let recipients = match self.recipients(publish) {
+                Ok(recipients) => recipients,
+                Err(refusal) => return self.refuse(&publish.asked, None, &refusal),
+            };
             self.counts.add(publish);
             if let Some(fingerprint) = publish.fingerprint {
                 self.sent.remember(fingerprint, (), self.now);

@@ -38,6 +38,8 @@ impl Home {
             Err(error) => return self.refuse_join(join, topic, &error),
         };
         let (start, gap) = beginning(join, &state);
+        #[cfg(any(test, feature = "sabotage"))]
+        let gap = gap.filter(|_| !self.sabotages(crate::sim::Sabotage::ResumeWithoutGap));
         let members = self.enter_member(key, &join.asked, join.presence, join.pattern.is_none());
         let gap = gap.map(|gap| self.gap_event(&join.asked.who, &topic, gap));
         let asked = join.pattern.map_or(OpeningAsked::Join(join.asked.request_id), |part| OpeningAsked::Pattern(part.gather));
@@ -85,8 +87,8 @@ impl Home {
         let member = &lane.members[&conn];
         let (id, topic, who) = (lane.id, lane.topic, member.who.clone());
         let delivery = match page {
-            // The store is out of reach: the member asks again from where it is.
-            Err(_) => Delivery::Page { lane: id, conn: conn.key, gap: None, bodies: Vec::new(), then: Then::More(from) },
+            // The store is out of reach: the member asks again from where it is, in a while.
+            Err(_) => Delivery::Page { lane: id, conn: conn.key, gap: None, bodies: Vec::new(), then: Then::Later(from) },
             Ok(page) => match resume(from, &page.state) {
                 Resume { start, gap: Some(gap) } => {
                     let gap = Some(self.gap_event(&who, &topic, gap));

@@ -13,7 +13,7 @@ use crate::clock::Moment;
 use crate::hash::Map;
 use crate::shared::Shared;
 use crate::slots::{Key, Slots};
-use crate::storage::{Appended, DedupWindow, LogState, Page, Progress, Store, StoreError, Ticket};
+use crate::storage::{Answer, DedupWindow, LogState, Page, Progress, Store, StoreError, Ticket};
 use crate::telemetry::Signal;
 
 /// The deciding half of a shard. It does no I/O: questions in, deliveries out.
@@ -34,6 +34,9 @@ pub(crate) struct Home {
     /// Lanes by the ticket of the question that they wait for.
     waiting: Map<Ticket, Key>,
     tickets: u64,
+    /// Joins whose lane goes on without them.
+    #[cfg(any(test, feature = "sabotage"))]
+    loose: Map<Ticket, (Key, Pending)>,
     /// The present moment, as of this tick.
     pub(crate) now: Moment,
     pub(crate) timestamp: Timestamp,
@@ -50,16 +53,6 @@ pub(crate) struct Counts {
     pub(crate) bytes_in: u64,
     /// When the first of them was read, in microseconds of the clock.
     pub(crate) first_received_us: Option<u64>,
-}
-
-/// The late answer of a store.
-#[derive(Debug)]
-#[expect(dead_code, reason = "the memory store answers at once; a store that answers later sends these")]
-pub(crate) enum Answer {
-    Opened(Result<LogState, StoreError>),
-    Appended(Result<Appended, StoreError>),
-    Read(Result<Page, StoreError>),
-    Deleted(Result<(), StoreError>),
 }
 
 impl Home {
@@ -81,6 +74,8 @@ impl Home {
             counts: Counts::default(),
             waiting: Map::default(),
             tickets: 0,
+            #[cfg(any(test, feature = "sabotage"))]
+            loose: Map::default(),
             now: Moment::default(),
             timestamp,
             upkeep_from: 0,
@@ -104,12 +99,6 @@ impl Home {
         }
     }
 
-    /// Sets the present moment for the questions that follow.
-    pub(crate) fn tick(&mut self, now: Moment, timestamp: Timestamp) {
-        self.now = now;
-        self.timestamp = timestamp;
-    }
-
     /// Takes one question.
     pub(crate) fn ask(&mut self, op: Op) {
         match op {
@@ -117,12 +106,16 @@ impl Home {
             Op::Send(publish) => self.send(&publish),
             Op::JoinPattern { asked, gather, args } => self.join_pattern(&asked, gather, &args),
             Op::LeavePattern { conn, pattern, gather } => self.leave_pattern(conn, &pattern, gather),
+            Op::Unname { lane, conn } => self.ask_lane(lane.key, LaneOp::Unname { conn }),
             Op::CatchUp { lane, conn, from } => self.ask_lane(lane.key, LaneOp::CatchUp { conn, from }),
             Op::Part { lane, conn } => self.part(lane.key, conn),
             Op::PartPatterns { conn } => self.patterns.retain(|member| member.conn != conn),
             Op::Register { asked, reply } => self.register(&asked, reply),
             Op::Unregister { client, conn } => self.directory.remove_client(&client, conn),
-            Op::RegisterUser { user, conn } => self.directory.add_user(user, conn),
+            Op::RegisterUser { user, conn, then } => {
+                self.directory.add_user(user, conn);
+                self.egress.push(conn.shard, crate::fanout::Delivery::Ask { conn: conn.key, next: then });
+            }
             Op::UnregisterUser { user, conn } => self.directory.remove_user(&user, conn),
             Op::Kick { asked, target, code } => self.kick(&asked, &target, code),
             Op::ListRooms { asked, gather, args } => self.list_rooms(&asked, gather, &args),
@@ -148,7 +141,7 @@ impl Home {
         }
     }
 
-    fn ask_topic(&mut self, topic: Topic, op: LaneOp) {
+    pub(super) fn ask_topic(&mut self, topic: Topic, op: LaneOp) {
         if let Some(key) = self.lane_for(topic, &op) {
             self.ask_lane(key, op);
         }
@@ -177,7 +170,7 @@ impl Home {
             LaneOp::Delete { asked, .. } | LaneOp::Info { asked, .. } | LaneOp::Members { asked, .. } | LaneOp::History { asked, .. } => {
                 (asked, false)
             }
-            LaneOp::CatchUp { .. } => return None,
+            LaneOp::CatchUp { .. } | LaneOp::Born { .. } | LaneOp::LeavePattern { .. } | LaneOp::Unname { .. } => return None,
         };
         if !begins {
             self.refuse(asked, Some(topic), &unknown());
@@ -211,30 +204,31 @@ impl Home {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         match opened {
             Ok(state) => lane.head = state.head,
-            // Whoever asked for the lane is answered by the store's refusal of what they asked.
-            Err(error) => tracing::error!(room = %lane.topic.room, channel = %lane.topic.channel, %error, "a log cannot be opened"),
+            Err(error) => {
+                tracing::error!(room = %lane.topic.room, channel = %lane.topic.channel, %error, "a log cannot be opened");
+                // The next question begins the lane anew; these are answered by the store's refusal.
+                for op in self.remove_lane(key).into_iter().flat_map(|lane| lane.queue) {
+                    self.give_up(key, &op, &error.refusal());
+                }
+            }
         }
     }
 
     /// Hands one question to a lane, or queues it while the lane waits for its store.
     pub(crate) fn ask_lane(&mut self, key: Key, op: LaneOp) {
         let Some(lane) = self.lanes.get_mut(key) else {
-            if let LaneOp::CatchUp { conn, .. } = op {
-                self.nothing_more(key, conn);
-            }
-            return;
+            let gone = StoreError::Unavailable("the channel was being opened".into());
+            return self.give_up(key, &op, &gone.refusal());
         };
         if lane.waiting.is_none() {
             return self.run(key, op);
         }
-        if lane.queue.len() < self.shared.config.limits.lane_queue {
+        // What no client waits for is bounded by connections and patterns, and must not be forgotten.
+        if op.asked().is_none() || lane.queue.len() < self.shared.config.limits.lane_queue {
             lane.queue.push_back(op);
             return;
         }
-        let topic = lane.topic;
-        if let Some(asked) = op.asked() {
-            self.refuse(asked, Some(topic), &Refusal::new(ErrorCode::Overloaded, "too much waits for this channel's store"));
-        }
+        self.give_up(key, &op, &Refusal::new(ErrorCode::Overloaded, "too much waits for this channel's store"));
     }
 
     fn run(&mut self, key: Key, op: LaneOp) {
@@ -248,6 +242,9 @@ impl Home {
             LaneOp::Members { asked, args } => self.members(key, &asked, &args),
             LaneOp::History { asked, args } => self.history(key, asked, args),
             LaneOp::CatchUp { conn, from } => self.catch_up(key, conn, from),
+            LaneOp::Born { asked, presence } => self.enter_newborn(key, &asked, presence),
+            LaneOp::LeavePattern { conn } => self.leave_by_pattern(key, conn),
+            LaneOp::Unname { conn } => self.unname(key, conn),
         }
     }
 
@@ -263,6 +260,11 @@ impl Home {
         match progress {
             Progress::Done(result) => then(self, key, pending, result),
             Progress::Later => {
+                #[cfg(any(test, feature = "sabotage"))]
+                if self.sabotages(crate::sim::Sabotage::JoinReadsThenRegisters) && matches!(pending, Pending::Op(LaneOp::Join(_))) {
+                    self.loose.insert(ticket, (key, pending));
+                    return;
+                }
                 if let Some(lane) = self.lanes.get_mut(key) {
                     lane.waiting = Some((ticket, pending));
                     self.waiting.insert(ticket, key);
@@ -272,8 +274,11 @@ impl Home {
     }
 
     /// Takes a store's late answer, and goes on with what the lane has queued meanwhile.
-    #[expect(dead_code, reason = "the memory store answers at once")]
     pub(crate) fn complete(&mut self, ticket: Ticket, answer: Answer) {
+        #[cfg(any(test, feature = "sabotage"))]
+        if let (Some((key, pending)), Answer::Read(page)) = (self.loose.remove(&ticket), &answer) {
+            return self.read(key, pending, page.clone());
+        }
         let Some(key) = self.waiting.remove(&ticket) else { return };
         let Some((_, pending)) = self.lanes.get_mut(key).and_then(|lane| lane.waiting.take()) else { return };
         match answer {
@@ -297,6 +302,12 @@ impl Home {
             Pending::Op(LaneOp::Info { asked, .. }) => self.info_read(key, &asked, page),
             other @ (Pending::Open | Pending::Op(_)) => unreachable!("only these read, not {other:?}"),
         }
+    }
+
+    /// Whether a test wants this promise broken.
+    #[cfg(any(test, feature = "sabotage"))]
+    pub(crate) fn sabotages(&self, sabotage: crate::sim::Sabotage) -> bool {
+        self.shared.sabotage == Some(sabotage)
     }
 
     pub(crate) fn ticket(&mut self) -> Ticket {
@@ -338,22 +349,5 @@ impl StoreError {
             Self::Full => ErrorCode::Overloaded,
         };
         Refusal::new(code, self.to_string())
-    }
-}
-
-impl LaneOp {
-    /// Who waits for the answer.
-    pub(crate) fn asked(&self) -> Option<&Asked> {
-        match self {
-            Self::Publish(publish) => Some(&publish.asked),
-            Self::Join(join) => Some(&join.asked),
-            Self::Leave { asked }
-            | Self::Create { asked, .. }
-            | Self::Delete { asked, .. }
-            | Self::Info { asked, .. }
-            | Self::Members { asked, .. }
-            | Self::History { asked, .. } => Some(asked),
-            Self::CatchUp { .. } => None,
-        }
     }
 }

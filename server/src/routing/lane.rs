@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 
 use super::op::LaneOp;
 use super::{ConnId, LaneId};
+use crate::clock::Moment;
 use crate::fanout::Delivery;
 use crate::hash::State;
 use crate::routing::Egress;
@@ -36,6 +37,8 @@ pub(crate) struct Lane {
     batch: Vec<Bytes>,
     /// The question to the store that this lane waits for, and what to do with the answer.
     pub(crate) waiting: Option<(Ticket, Pending)>,
+    /// Since when nobody is a member and nothing is held, as far as was looked.
+    pub(crate) idle_since: Option<Moment>,
     /// What came meanwhile.
     pub(crate) queue: VecDeque<LaneOp>,
 }
@@ -76,12 +79,14 @@ impl Lane {
             watchers: 0,
             batch: Vec::new(),
             waiting: None,
+            idle_since: None,
             queue: VecDeque::new(),
         }
     }
 
     /// Adds a way in for `conn`; gives whether it is new here.
     pub(crate) fn enter(&mut self, conn: ConnId, member: Member) -> bool {
+        self.idle_since = None;
         if let Some(present) = self.members.get_mut(&conn) {
             present.exact |= member.exact;
             present.patterns += member.patterns;

@@ -50,6 +50,8 @@ pub(crate) enum Op {
     JoinPattern { asked: Asked, gather: u32, args: Box<JoinArgs> },
     /// Leave a pattern, here; somebody may wait for it to be over.
     LeavePattern { conn: ConnId, pattern: Pattern, gather: Option<u32> },
+    /// A member by a pattern is not one by name.
+    Unname { lane: LaneId, conn: ConnId },
     /// The next page for a member that is catching up.
     CatchUp { lane: LaneId, conn: ConnId, from: Position },
     /// A connection is gone from a lane.
@@ -61,7 +63,7 @@ pub(crate) enum Op {
     /// A connection no longer answers to a client id.
     Unregister { client: ClientId, conn: ConnId },
     /// A connection now acts for a user.
-    RegisterUser { user: UserId, conn: ConnId },
+    RegisterUser { user: UserId, conn: ConnId, then: Box<(ShardId, Op)> },
     /// A connection no longer acts for a user.
     UnregisterUser { user: UserId, conn: ConnId },
     /// Close the connections of a client or user.
@@ -79,13 +81,46 @@ pub(crate) enum Op {
 pub(crate) enum LaneOp {
     Publish(Box<PublishOp>),
     Join(Box<JoinOp>),
-    Leave { asked: Asked },
-    Create { asked: Asked, args: Box<CreateChannelArgs> },
-    Delete { asked: Asked, args: Box<DeleteChannelArgs> },
-    Info { asked: Asked, args: Box<ChannelInfoArgs> },
-    Members { asked: Asked, args: Box<MembersArgs> },
-    History { asked: Asked, args: Box<HistoryArgs> },
-    CatchUp { conn: ConnId, from: Position },
+    Leave {
+        asked: Asked,
+    },
+    Create {
+        asked: Asked,
+        args: Box<CreateChannelArgs>,
+    },
+    Delete {
+        asked: Asked,
+        args: Box<DeleteChannelArgs>,
+    },
+    Info {
+        asked: Asked,
+        args: Box<ChannelInfoArgs>,
+    },
+    Members {
+        asked: Asked,
+        args: Box<MembersArgs>,
+    },
+    History {
+        asked: Asked,
+        args: Box<HistoryArgs>,
+    },
+    CatchUp {
+        conn: ConnId,
+        from: Position,
+    },
+    /// A member of a pattern enters the lane, which is new.
+    Born {
+        asked: Asked,
+        presence: bool,
+    },
+    /// A member of a pattern leaves it.
+    LeavePattern {
+        conn: ConnId,
+    },
+    /// A member by a pattern is not one by name.
+    Unname {
+        conn: ConnId,
+    },
 }
 
 /// A message that is ready to be stored and delivered.

@@ -46,7 +46,7 @@ impl Home {
         self.patterns.swap_remove(at);
         let matching: Vec<Key> = self.by_topic.iter().filter(|(topic, _)| pattern.matches(topic)).map(|(_, key)| *key).collect();
         for key in matching {
-            self.leave_by_pattern(key, conn);
+            self.ask_lane(key, LaneOp::LeavePattern { conn });
         }
     }
 
@@ -55,7 +55,7 @@ impl Home {
         let matching: Vec<(Asked, bool)> =
             self.patterns.iter().filter(|member| member.pattern.matches(topic)).map(|member| (member.asked.clone(), member.presence)).collect();
         for (asked, presence) in matching {
-            self.enter_newborn(key, &asked, presence);
+            self.ask_lane(key, LaneOp::Born { asked, presence });
         }
     }
 }

@@ -9,20 +9,24 @@ use super::Home;
 use super::lane::{Lane, Pending};
 use super::op::{LaneOp, PublishOp};
 use crate::slots::Key;
-use crate::storage::{Appended, StoreError};
+use crate::storage::{Appended, Entry, StoreError, Verdict};
 
 impl Home {
-    pub(super) fn publish(&mut self, key: Key, publish: Box<PublishOp>) {
+    pub(super) fn publish(&mut self, key: Key, mut publish: Box<PublishOp>) {
         let Some(lane) = self.lanes.get(key) else { return };
         let topic = lane.topic;
-        if publish.request && !lane.reaches_another_than(publish.asked.conn) {
+        let alone = publish.request && !lane.reaches_another_than(publish.asked.conn);
+        // A request that was stored is not refused when it comes again and the responder is gone.
+        if alone && !self.was_requested(&publish) {
             return self.refuse(&publish.asked, Some(topic), &Refusal::new(ErrorCode::NoResponder, "nobody is there to answer"));
         }
         if !publish.asked.who.is_node() {
             self.counts.add(&publish);
         }
         let ticket = self.ticket();
-        let appended = self.store.append(&topic, publish.entry.clone(), publish.fingerprint, self.now, ticket);
+        // Nobody reads the text again: the store may write the position into it.
+        let entry = Entry { text: std::mem::take(&mut publish.entry.text), ..publish.entry };
+        let appended = self.store.append(&topic, entry, publish.fingerprint, self.now, ticket);
         self.answered(key, ticket, Pending::Op(LaneOp::Publish(publish)), appended, Self::published);
     }
 
@@ -38,6 +42,10 @@ impl Home {
                     lane.fan(&Arc::from([gap]), None, &mut self.egress);
                 }
                 lane.head = position;
+                lane.idle_since = None;
+                if let Some(fingerprint) = publish.fingerprint.filter(|_| publish.request) {
+                    self.sent.remember(fingerprint, (), self.now);
+                }
                 if publish.exclude_sender {
                     lane.flush(&mut self.egress);
                     lane.fan(&Arc::from([body]), Some(publish.asked.conn), &mut self.egress);
@@ -56,6 +64,11 @@ impl Home {
             let durability = self.durability(key);
             self.egress.ok(&publish.asked, &PublishResult { position: Some(position), durability, duplicate });
         }
+    }
+
+    /// Whether this very request was stored a moment ago.
+    fn was_requested(&mut self, publish: &PublishOp) -> bool {
+        publish.fingerprint.is_some_and(|fingerprint| matches!(self.sent.check(fingerprint, self.now), Verdict::Duplicate(())))
     }
 
     fn durability(&self, key: Key) -> arqonbus_protocol::Durability {

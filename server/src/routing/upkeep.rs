@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arqonbus_protocol::{EventBody, Presence};
 
-use super::{ConnId, Home};
+use super::{ConnId, Home, Lane};
 use crate::fanout::Delivery;
 use crate::session::Identity;
 use crate::slots::Key;
@@ -41,8 +41,13 @@ impl Home {
 
     fn forget_if_idle(&mut self, key: Key) {
         let Some(lane) = self.lanes.get(key).filter(|lane| lane.is_idle()) else { return };
-        let topic = lane.topic;
+        let (topic, grace_ms) = (lane.topic, lane.settings.dedup_ms);
         if !self.store.is_forgettable(&topic, self.now) {
+            return;
+        }
+        // Whoever just lost its connection comes back with a position of this epoch, and has missed nothing.
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        if self.now.since(*lane.idle_since.get_or_insert(self.now)) < grace_ms {
             return;
         }
         let ticket = self.ticket();
@@ -53,11 +58,11 @@ impl Home {
     }
 
     /// Removes a lane from all maps.
-    pub(crate) fn remove_lane(&mut self, key: Key) {
-        if let Some(lane) = self.lanes.remove(key) {
-            self.by_topic.remove(&lane.topic);
-            self.shared.census.release(&lane.topic);
-        }
+    pub(crate) fn remove_lane(&mut self, key: Key) -> Option<Lane> {
+        let lane = self.lanes.remove(key)?;
+        self.by_topic.remove(&lane.topic);
+        self.shared.census.release(&lane.topic);
+        Some(lane)
     }
 
     /// Takes `conn` out of a lane altogether; tells those who watch.
@@ -68,6 +73,15 @@ impl Home {
         let topic = lane.topic;
         self.tell_presence(key, &member.who, conn, EventBody::Left);
         self.shared.telemetry.tell(&Signal::Left { client: member.who.client, user: member.who.user, left: topic.into() });
+    }
+
+    /// A member's own join was refused where its connection lives; by a pattern it stays.
+    pub(crate) fn unname(&mut self, key: Key, conn: ConnId) {
+        let Some(member) = self.lanes.get_mut(key).and_then(|lane| lane.members.get_mut(&conn)) else { return };
+        member.exact = false;
+        if member.patterns == 0 {
+            self.remove_member(key, conn);
+        }
     }
 
     /// Takes one pattern's way into a lane from `conn`, and `conn` itself where that was the last.

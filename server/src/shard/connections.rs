@@ -14,7 +14,7 @@ use crate::slots::Key;
 use crate::telemetry::Ended;
 
 /// What a connection's task woke up for.
-enum Woke {
+pub(crate) enum Woke {
     /// So many bytes are in the shard's scratch buffer, and were handled.
     Received,
     /// The socket is done with.
@@ -29,6 +29,8 @@ pub(crate) async fn serve(core: Rc<RefCell<Core>>, bells: Rc<Bells>, key: Key, e
         core.received(key, chunk.len());
         bells.ring(core);
     }
+    // It is a part of the handshake's buffer, and would keep all of that for as long as the connection lives.
+    drop(early);
     let ended = loop {
         match poll_fn(|cx| poll(&mut core.borrow_mut(), &bells, key, cx)).await {
             Woke::Received => unclogged(&core, &bells).await,
@@ -40,7 +42,7 @@ pub(crate) async fn serve(core: Rc<RefCell<Core>>, bells: Rc<Bells>, key: Key, e
     bells.ring(core);
 }
 
-fn poll(core: &mut Core, bells: &Bells, key: Key, cx: &mut Context<'_>) -> Poll<Woke> {
+pub(crate) fn poll(core: &mut Core, bells: &Bells, key: Key, cx: &mut Context<'_>) -> Poll<Woke> {
     let now = core.shared.clock.now();
     let pause_bytes = core.shared.config.limits.outbox_bytes / 4;
     let Some(conn) = core.edge.connections.get_mut(key) else { return Poll::Ready(Woke::Ended(Ended::Lost)) };

@@ -1,10 +1,11 @@
 //! A shard without its I/O: bytes and values in, deliveries into outboxes and values for other shards out.
 
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
 
-use arqonbus_protocol::{CloseCode, EventBody, encode_event};
+use arqonbus_protocol::{CloseCode, EventBody, Timestamp, encode_event, encode_refused};
 
-use crate::commands::Aggregate;
+use crate::commands::{self, Aggregate};
 use crate::fanout::connection::{Connection, Place, Sink};
 use crate::fanout::{Delivery, Edge, Gather};
 use crate::routing::{Asked, ConnId, Home, Op, ShardId};
@@ -17,6 +18,8 @@ use crate::transport::frame::{Decoder, Incoming, Opcode};
 
 /// Bytes of one read: enough for a few hundred publishes, few enough that others need not wait long.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
+/// A store's late answers that are taken before others get their turn.
+const ANSWERS_AT_ONCE: usize = 256;
 /// Questions or deliveries that may wait for another shard before those who make more of them wait too.
 const BACKLOG_MAX: usize = 1_024;
 
@@ -34,6 +37,8 @@ pub(crate) struct Core {
     steps: Vec<Step>,
     gathers: u32,
     told_outbox_bytes: i64,
+    /// What `home.timestamp` says.
+    told_unix_ms: u64,
 }
 
 impl Core {
@@ -49,6 +54,7 @@ impl Core {
             steps: Vec::new(),
             gathers: 0,
             told_outbox_bytes: 0,
+            told_unix_ms: 0,
             shared,
         }
     }
@@ -56,7 +62,13 @@ impl Core {
     /// Sets the present moment; to be done before anything else in a tick.
     pub(crate) fn tick(&mut self) {
         let now = self.shared.clock.now();
-        self.home.tick(now, self.shared.clock.timestamp());
+        let unix_ms = self.shared.clock.unix_ms();
+        // Ticks are shorter than a millisecond: most share the text of the one before.
+        if unix_ms != self.told_unix_ms {
+            self.told_unix_ms = unix_ms;
+            self.home.timestamp = Timestamp::from_unix_ms(unix_ms);
+        }
+        self.home.now = now;
         self.edge.now = now;
     }
 
@@ -145,6 +157,16 @@ impl Core {
         self.gathers = self.gathers.wrapping_add(1);
         let gather = self.gathers;
         let Some(conn) = self.edge.connections.get_mut(key) else { return };
+        let joins_max = self.shared.config.limits.joins;
+        if let Aggregate::JoinPattern(args) = aggregate
+            && conn.joins() > joins_max
+        {
+            let pattern = args.pattern();
+            conn.session.patterns.retain(|joined| *joined != pattern);
+            let refusal = commands::limit_reached(joins_max);
+            self.shared.tell_refused(asked, None, refusal.code);
+            return self.edge.to(key, &encode_refused(&asked.request_id, &refusal));
+        }
         conn.gathers.push((gather, Gather::new(asked.clone(), aggregate.clone(), self.shared.shards)));
         for shard in 0..self.shared.shard_ids() {
             let asked = asked.clone();
@@ -202,6 +224,17 @@ impl Core {
         if out > 0 {
             self.shared.metrics.messages_out.add(out);
         }
+    }
+
+    /// Takes the store's late answers that are there; the task of `cx` is woken when there are more.
+    pub(crate) fn take_answers(&mut self, cx: &mut TaskContext<'_>) {
+        self.tick();
+        for _ in 0..ANSWERS_AT_ONCE {
+            let Poll::Ready((ticket, answer)) = self.home.store.poll_answer(cx) else { return self.carry() };
+            self.home.complete(ticket, answer);
+        }
+        self.carry();
+        cx.waker().wake_by_ref();
     }
 
     /// Whether so much waits for other shards that whoever makes more should wait.

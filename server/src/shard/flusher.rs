@@ -30,7 +30,7 @@ pub(crate) async fn run(core: Rc<RefCell<Core>>, bells: Rc<Bells>, gather_ms: u6
     }
 }
 
-fn flush(core: &mut Core, bells: &Bells, keys: &[Key]) {
+pub(crate) fn flush(core: &mut Core, bells: &Bells, keys: &[Key]) {
     let now = core.shared.clock.now();
     let mut total = 0;
     for key in keys {

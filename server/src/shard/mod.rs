@@ -1,9 +1,9 @@
 //! One shard: a thread with some of the connections, some of the lanes, and the tasks that move bytes and values between them.
 
-mod connections;
+pub(crate) mod connections;
 mod core;
-mod courier;
-mod flusher;
+pub(crate) mod courier;
+pub(crate) mod flusher;
 mod http;
 mod thread;
 

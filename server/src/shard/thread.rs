@@ -1,9 +1,11 @@
 //! The thread of one shard and its tasks.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -92,6 +94,7 @@ async fn run(core: Rc<RefCell<Core>>, wires: Wires, ways: Vec<Way>, inbox: mpsc:
     }
     spawn_local(take_deliveries(Rc::clone(&core), Rc::clone(&bells), wires.deliveries));
     spawn_local(take_ops(Rc::clone(&core), Rc::clone(&bells), wires.ops));
+    spawn_local(take_answers(Rc::clone(&core), Rc::clone(&bells)));
     spawn_local(sweep(Rc::clone(&core), Rc::clone(&bells)));
     obey(core, bells, inbox).await;
 }
@@ -121,6 +124,17 @@ async fn take_ops(core: Rc<RefCell<Core>>, bells: Rc<Bells>, mut wire: mpsc::Rec
         }
         unclogged(&core, &bells).await;
     }
+}
+
+/// Takes what a store answers late, for ever.
+async fn take_answers(core: Rc<RefCell<Core>>, bells: Rc<Bells>) {
+    poll_fn(|cx| {
+        let core = &mut *core.borrow_mut();
+        core.take_answers(cx);
+        bells.ring(core);
+        Poll::<()>::Pending
+    })
+    .await;
 }
 
 async fn sweep(core: Rc<RefCell<Core>>, bells: Rc<Bells>) {

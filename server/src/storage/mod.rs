@@ -13,6 +13,8 @@ mod ring;
 #[cfg(any(test, feature = "store-suite"))]
 pub mod suite;
 
+use std::task::{Context, Poll};
+
 use arqonbus_protocol::{Direction, Durability, Epoch, Position, StorageStatus, Timestamp, Topic};
 use bytes::Bytes;
 
@@ -35,6 +37,19 @@ pub enum Progress<T> {
     Done(Result<T, StoreError>),
     /// Comes as a completion under the question's ticket.
     Later,
+}
+
+/// The late answer to one question.
+#[derive(Debug)]
+pub enum Answer {
+    /// To [`Store::open`].
+    Opened(Result<LogState, StoreError>),
+    /// To [`Store::append`].
+    Appended(Result<Appended, StoreError>),
+    /// To [`Store::read`].
+    Read(Result<Page, StoreError>),
+    /// To [`Store::delete`].
+    Deleted(Result<(), StoreError>),
 }
 
 /// Why a store could not do what it was asked.
@@ -168,6 +183,13 @@ pub trait Store {
 
     /// Deletes a log with all it holds and remembers; its epoch ends. Also how a forgettable log is closed. Does nothing where there is none.
     fn delete(&mut self, topic: &Topic, ticket: Ticket) -> Progress<()>;
+
+    /// Gives one late answer, to a question that was [`Progress::Later`]. Where there is none yet, the task of `cx` is woken once there is.
+    ///
+    /// A store that always answers at once has nothing to add here.
+    fn poll_answer(&mut self, _cx: &mut Context<'_>) -> Poll<(Ticket, Answer)> {
+        Poll::Pending
+    }
 
     /// Forgets what is too old. True for a topic whose log may be closed without a loss: nothing held, no id remembered.
     fn is_forgettable(&mut self, topic: &Topic, now: Moment) -> bool;

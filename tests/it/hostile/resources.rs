@@ -94,7 +94,7 @@ async fn a_catch_up_that_is_not_read_is_bounded() {
             .collect();
         peer.send_text(&lines.join("\n")).await;
     }
-    peer.settle().await;
+    peer.publish("a:b", json!("the last")).await;
     let mut readers = Vec::new();
     for _ in 0..20 {
         let mut reader = Peer::on(Socket::open_narrow(arena.address()).await).await;

@@ -175,7 +175,8 @@ impl Peer {
         Start { head: position(&topic["head"]), start: position(&topic["start"]), members: topic["members"].as_u64().expect("a count") }
     }
 
-    /// Waits until the bus has done all that this connection asked for.
+    /// Waits for the answer to a ping: the connection lives, and what was sent before it has been read. It says nothing of what other parts of
+    /// the bus have yet to do with that: for that, wait for an ack.
     pub async fn settle(&mut self) {
         self.ok("ping", json!({})).await;
     }

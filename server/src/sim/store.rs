@@ -1,0 +1,157 @@
+//! A memory store that answers late, and breaks promises where it is told to.
+
+use std::cell::RefCell;
+use std::collections::{HashSet, VecDeque};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use arqonbus_protocol::{Durability, StorageStatus, Topic};
+
+use super::{Rng, Sabotage};
+use crate::clock::Moment;
+use crate::clock::manual::ManualClock;
+use crate::storage::{
+    Answer, Appended, Entry, Fingerprint, LogSettings, LogState, MemoryStore, Page, Progress, ReadRange, Store, StoreCounters, Ticket,
+};
+
+/// Answers that are on their way, each with its moment.
+#[derive(Debug, Default)]
+pub(super) struct Late {
+    answers: VecDeque<(Moment, Ticket, Answer)>,
+    /// Topics whose questions are answered only once they are let go.
+    pub(super) stuck: HashSet<Topic>,
+    held: Vec<(Topic, Ticket, Answer)>,
+}
+
+impl Late {
+    /// When the first answer is due.
+    pub(super) fn next_due(&self) -> Option<Moment> {
+        self.answers.iter().map(|(due, ..)| *due).min()
+    }
+
+    /// Lets the questions of `topic` be answered.
+    pub(super) fn unstick(&mut self, topic: &Topic, now: Moment) {
+        self.stuck.remove(topic);
+        let (freed, held) = std::mem::take(&mut self.held).into_iter().partition(|(stuck, ..)| stuck == topic);
+        self.held = held;
+        self.answers.extend(Vec::into_iter(freed).map(|(_, ticket, answer)| (now, ticket, answer)));
+    }
+}
+
+/// The store of a simulated shard.
+pub(super) struct LateStore {
+    inner: MemoryStore,
+    late: Rc<RefCell<Late>>,
+    clock: ManualClock,
+    rng: Rng,
+    delay_ms_max: u64,
+    sabotage: Option<Sabotage>,
+    appends: u64,
+}
+
+impl LateStore {
+    pub(super) fn new(inner: MemoryStore, clock: ManualClock, rng: Rng, delay_ms_max: u64, sabotage: Option<Sabotage>) -> (Self, Rc<RefCell<Late>>) {
+        let late = Rc::new(RefCell::new(Late::default()));
+        (Self { inner, late: Rc::clone(&late), clock, rng, delay_ms_max, sabotage, appends: 0 }, late)
+    }
+
+    /// Gives an answer now or later.
+    fn answer<T>(
+        &mut self,
+        topic: &Topic,
+        ticket: Ticket,
+        progress: Progress<T>,
+        wrap: fn(Result<T, crate::storage::StoreError>) -> Answer,
+    ) -> Progress<T> {
+        let Progress::Done(result) = progress else { return progress };
+        let mut late = self.late.borrow_mut();
+        if late.stuck.contains(topic) {
+            late.held.push((*topic, ticket, wrap(result)));
+            return Progress::Later;
+        }
+        let delay_ms = if self.delay_ms_max == 0 { 0 } else { self.rng.below(self.delay_ms_max + 1) };
+        if delay_ms == 0 {
+            return Progress::Done(result);
+        }
+        late.answers.push_back((self.clock.now().plus_ms(delay_ms), ticket, wrap(result)));
+        Progress::Later
+    }
+
+    /// Says where an entry would go without putting it there.
+    fn pretend(&mut self, topic: &Topic, entry: &Entry, now: Moment, ticket: Ticket) -> Progress<Appended> {
+        let nothing = ReadRange { since: None, until: None, limit: 0, bytes_max: 0, direction: arqonbus_protocol::Direction::Forward };
+        match self.inner.read(topic, &nothing, now, ticket) {
+            Progress::Done(read) => Progress::Done(read.map(|page| {
+                let position = page.state.head.next();
+                Appended::Stored { position, body: entry.place(&position) }
+            })),
+            Progress::Later => Progress::Later,
+        }
+    }
+}
+
+impl Store for LateStore {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+
+    fn durability(&self, settings: &LogSettings) -> Durability {
+        self.inner.durability(settings)
+    }
+
+    fn open(&mut self, topic: &Topic, settings: &LogSettings, now: Moment, ticket: Ticket) -> Progress<LogState> {
+        let opened = self.inner.open(topic, settings, now, ticket);
+        self.answer(topic, ticket, opened, Answer::Opened)
+    }
+
+    fn append(&mut self, topic: &Topic, entry: Entry, fingerprint: Option<Fingerprint>, now: Moment, ticket: Ticket) -> Progress<Appended> {
+        self.appends += 1;
+        let fingerprint = fingerprint.filter(|_| self.sabotage != Some(Sabotage::ForgetDedup));
+        let appended = if self.sabotage == Some(Sabotage::AckBeforeStore) && self.appends.is_multiple_of(4) {
+            self.pretend(topic, &entry, now, ticket)
+        } else {
+            self.inner.append(topic, entry, fingerprint, now, ticket)
+        };
+        self.answer(topic, ticket, appended, Answer::Appended)
+    }
+
+    fn read(&mut self, topic: &Topic, range: &ReadRange, now: Moment, ticket: Ticket) -> Progress<Page> {
+        let mut page = self.inner.read(topic, range, now, ticket);
+        if let (Some(Sabotage::TrimSilently), Progress::Done(Ok(page))) = (self.sabotage, &mut page) {
+            // What is trimmed is said to be there, and left out.
+            page.state.first_seq = Some(1);
+        }
+        self.answer(topic, ticket, page, Answer::Read)
+    }
+
+    fn delete(&mut self, topic: &Topic, ticket: Ticket) -> Progress<()> {
+        let deleted = self.inner.delete(topic, ticket);
+        self.answer(topic, ticket, deleted, Answer::Deleted)
+    }
+
+    fn poll_answer(&mut self, _cx: &mut Context<'_>) -> Poll<(Ticket, Answer)> {
+        let now = self.clock.now();
+        let mut late = self.late.borrow_mut();
+        let due = late.answers.iter().position(|(due, ..)| *due <= now);
+        match due.and_then(|at| late.answers.remove(at)) {
+            Some((_, ticket, answer)) => Poll::Ready((ticket, answer)),
+            None => Poll::Pending,
+        }
+    }
+
+    fn is_forgettable(&mut self, topic: &Topic, now: Moment) -> bool {
+        self.inner.is_forgettable(topic, now)
+    }
+
+    fn sweep(&mut self, now: Moment) {
+        self.inner.sweep(now);
+    }
+
+    fn status(&self) -> StorageStatus {
+        self.inner.status()
+    }
+
+    fn counters(&self) -> StoreCounters {
+        self.inner.counters()
+    }
+}
