@@ -12,7 +12,7 @@ impl Home {
     pub(super) fn give_up(&mut self, key: Key, op: &LaneOp, refusal: &Refusal) {
         let topic = self.lanes.get(key).map(|lane| lane.topic);
         if let LaneOp::CatchUp { conn, .. } = op {
-            self.nothing_more(key, conn);
+            self.nothing_more(key, *conn);
         } else if let Some((conn, gather)) = op.gather() {
             self.egress.part(conn, gather, Part::LaneRefused(Box::new(refusal.clone())));
         } else if let Some(asked) = op.asked() {
