@@ -41,7 +41,9 @@ impl Feed {
             Some(known) if known == start => self.at = Some(start),
             Some(known) => {
                 self.at = Some(start);
-                self.owed = Some(Gap { reason: implied(known, start), from: Some(known), to: start, refetch_after_ms: 0 });
+                // What was owed from an earlier join and not told is a part of the same hole.
+                let from = self.owed.take().and_then(|owed| owed.from).unwrap_or(known);
+                self.owed = Some(Gap { reason: implied(from, start), from: Some(from), to: start, refetch_after_ms: 0 });
             }
             None => self.at = Some(start),
         }
@@ -112,5 +114,26 @@ fn implied(known: Position, start: Position) -> GapReason {
         GapReason::Ahead
     } else {
         GapReason::Trimmed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arqonbus_protocol::Epoch;
+
+    use super::*;
+
+    fn at(seq: u64) -> Position {
+        Position { epoch: Epoch::from_number(1), seq }
+    }
+
+    #[test]
+    fn a_gap_that_was_owed_is_told_from_where_it_began_though_another_join_came_between() {
+        let mut feed = Feed::default();
+        feed.start(at(2), Some(at(0)));
+        feed.start(at(3), Some(at(2)));
+        let told = Gap { reason: GapReason::Trimmed, from: Some(at(0)), to: at(3), refetch_after_ms: 0 };
+        assert_eq!(feed.clone().meet(at(4), false), Meeting::Next(Some(told)));
+        assert_eq!(feed.gap(Gap { from: Some(at(2)), ..told }), Some(told));
     }
 }
