@@ -142,8 +142,8 @@ impl Echo {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                arqonbus_server::transport::echo::serve(listener, std::future::pending::<()>()).await
-            })
+                arqonbus_server::transport::echo::serve(listener, std::future::pending::<()>()).await.expect("the echo goes on");
+            });
         });
         Self { address }
     }

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 async fn connect(address: SocketAddr, user: &str) -> Client {
     let builder = Client::builder(format!("ws://{address}")).user(user).backoff(Duration::from_millis(5), Duration::from_millis(100));
-    within(PATIENCE, "a connection", builder.connect()).await.expect("a connection")
+    within(PATIENCE, "a connection", builder.first_attempts(20).connect()).await.expect("a connection")
 }
 
 /// Publishes `count` messages with 16 in flight, and notes the outcome of each.
@@ -47,6 +47,7 @@ async fn settle((id, receipt): (MessageId, Receipt), recorder: &Recorder) {
 }
 
 /// Receives until the last position is held.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum may grow, and nothing else is expected")]
 async fn receive(mut messages: Subscription, number: u32, topic: Topic, mut until: watch::Receiver<Option<Position>>, recorder: Recorder) {
     let mut cursor = None;
     while cursor.is_none() || *until.borrow() != cursor {

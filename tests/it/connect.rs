@@ -1,6 +1,10 @@
 //! The beginning of a connection: welcome, `connect`, identity, resume key.
 
-use arqonbus_tests::harness::{Ended, Peer, Reach, Server, peer::code, socket::Socket};
+use arqonbus_tests::harness::{
+    Ended, Peer, Reach, Server, http,
+    peer::code,
+    socket::{Socket, upgrade},
+};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -23,6 +27,23 @@ async fn both_paths_and_the_subprotocol_work() {
     for (path, extra) in [("/", ""), ("/v1/ws", ""), ("/v1/ws", "Sec-WebSocket-Protocol: arqonbus.v1\r\n"), ("/v1/ws?agent=x", "")] {
         let socket = Socket::plain(server.address()).await.shake_hands(server.address(), path, extra).await;
         Peer::on(socket).await.settle().await;
+    }
+}
+
+/// A client that offers subprotocols is answered by ours, or by none (RFC 6455 §4.2.2).
+#[tokio::test]
+async fn the_subprotocol_is_answered_where_it_was_offered() {
+    let server = Server::start();
+    let host = server.address().to_string();
+    for (offered, answered) in [
+        ("Sec-WebSocket-Protocol: arqonbus.v1\r\n", Some("arqonbus.v1")),
+        ("Sec-WebSocket-Protocol: chat, arqonbus.v1\r\n", Some("arqonbus.v1")),
+        ("Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: arqonbus.v1\r\n", Some("arqonbus.v1")),
+        ("Sec-WebSocket-Protocol: chat\r\n", None),
+        ("", None),
+    ] {
+        let answer = http::raw(server.address(), upgrade("/", &host, offered).as_bytes()).await.expect("an answer");
+        assert_eq!((answer.status, answer.header("sec-websocket-protocol")), (101, answered), "{offered}");
     }
 }
 

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-const SLOW_DRAIN: &str = "[drain]\nreconnect_window_ms = 4000\nnotice_ms = 500\ndeadline_ms = 10000\n";
+const SLOW_DRAIN: &str = "[drain]\nreconnect_window_ms = 4000\nnotice_ms = 3000\ndeadline_ms = 15000\n";
 
 /// A publisher that pipelines until it hears of the drain, then sends no more and waits for what it is owed. Gives how many answers it is
 /// owed at the end, and the hint.
@@ -60,7 +60,7 @@ async fn g15_sigterm_under_load_gives_every_answer_that_is_owed() {
     assert!(told.iter().all(|(owed, ..)| *owed == 0), "answers owed: {told:?}");
     assert!(told.iter().all(|(.., ended)| *ended == Ended(Some(1012))), "{told:?}");
     let hints: std::collections::BTreeSet<_> = told.iter().map(|(_, hint, _)| *hint).collect();
-    assert!(hints.len() > 10 && hints.iter().all(|hint| *hint <= 6_000), "spread over the window: {hints:?}");
+    assert!(hints.len() > 10 && hints.iter().all(|hint| *hint <= 7_000), "spread over the window: {hints:?}");
     assert_eq!(watcher.end().await, Ended(Some(1012)));
     let mut process = Arc::into_inner(process).expect("all clients are gone");
     assert_eq!(process.exit().await.code(), Some(0));

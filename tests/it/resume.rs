@@ -155,14 +155,14 @@ async fn g11_a_long_catch_up_is_paged_and_not_refused() {
     const COUNT: u64 = 3_000;
     let server = Server::with(|config| {
         config.limits.outbox_bytes = 128 * 1024;
-        config.history.messages = COUNT;
+        config.history.messages = COUNT + 1;
     });
     let mut publisher = Peer::connect(&server).await;
     let padding = "x".repeat(1024);
-    for number in 1..=COUNT {
+    for number in 1..COUNT {
         publisher.send(&json!({"type": "message", "room": "a", "channel": "b", "payload": [number, padding]})).await;
     }
-    publisher.settle().await;
+    publisher.publish("a:b", json!([COUNT, padding])).await;
     let mut subscriber = Peer::connect(&server).await;
     let start = subscriber.join_with("a:b", json!({"replay": COUNT})).await;
     assert_eq!((start.head.seq, start.start.seq), (COUNT, 0));

@@ -9,17 +9,17 @@ const PADDING: usize = 16 * 1024;
 async fn g14_a_slow_reader_is_closed_and_nobody_waits_for_it() {
     let server = Server::with(|config| {
         config.limits.outbox_bytes = 256 * 1024;
-        config.telemetry.room = "off".into();
     });
     let mut slow = Peer::on(Socket::open_narrow(server.address()).await).await;
     slow.join("a:b").await;
+    let mut watcher = Peer::joined(&server, "_telemetry:activity").await;
     let mut quick = [Peer::joined(&server, "a:b").await, Peer::joined(&server, "a:b").await, Peer::joined(&server, "a:b").await];
     let mut publisher = Peer::connect(&server).await;
     let padding = "x".repeat(PADDING);
 
     let mut published = 0;
     // Whatever the kernel buffers for the one that does not read, at some point it is full.
-    while publisher.ok("status", json!({})).await["connections"] == 5 {
+    while !told_of(&mut watcher, &slow.client).await {
         published += 1;
         publisher.publish("a:b", json!([published, padding])).await;
         for peer in &mut quick {
@@ -36,6 +36,17 @@ async fn g14_a_slow_reader_is_closed_and_nobody_waits_for_it() {
     for expected in held + 1..=published {
         assert_eq!(position(&resumed.message().await).seq, expected, "it resumes without a hole");
     }
+}
+
+/// Whether telemetry has said by now that this client is a slow consumer.
+async fn told_of(watcher: &mut Peer, client: &str) -> bool {
+    while let Some(activity) = watcher.already().await {
+        if activity["payload"]["signal"] == "slow_consumer" {
+            assert_eq!(activity["payload"]["client"], client, "only the one that does not read");
+            return true;
+        }
+    }
+    false
 }
 
 /// Reads on after the stop: what was on its way, in order, then the end with its code. Gives the last seq.

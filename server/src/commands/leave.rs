@@ -22,7 +22,7 @@ pub(super) fn ask(session: &mut Session, asked: Asked, args: &LeaveArgs, cx: &mu
     Ok(())
 }
 
-/// Leaves a pattern everywhere, without an answer.
+/// Leaves a pattern everywhere, to join it anew.
 pub(super) fn ask_pattern(session: &mut Session, pattern: &Pattern, cx: &mut Context<'_>) {
     session.patterns.retain(|joined| joined != pattern);
     for shard in 0..cx.shared.shard_ids() {

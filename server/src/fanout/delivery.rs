@@ -73,6 +73,8 @@ pub(crate) enum Then {
 pub(crate) enum Part {
     /// Lanes here that match a pattern; each sends its opening.
     Pattern { lanes: u32 },
+    /// A pattern is left here.
+    Left,
     /// Rooms here.
     Rooms(Vec<RoomSummary>),
     /// Channels here.
@@ -83,8 +85,6 @@ pub(crate) enum Part {
     LaneRefused(Box<Refusal>),
     /// A lane that matched a pattern is no more.
     LaneGone,
-    /// A pattern is left here.
-    Left,
 }
 
 /// A shard's counts.

@@ -48,7 +48,7 @@ pub(crate) enum Op {
     Send(Box<PublishOp>),
     /// Join all topics that match, here.
     JoinPattern { asked: Asked, gather: u32, args: Box<JoinArgs> },
-    /// Leave a pattern, here.
+    /// Leave a pattern, here; somebody may wait for it to be over.
     LeavePattern { conn: ConnId, pattern: Pattern, gather: Option<u32> },
     /// A member by a pattern is not one by name.
     Unname { lane: LaneId, conn: ConnId },

@@ -35,6 +35,7 @@ impl Home {
 
     pub(super) fn leave_pattern(&mut self, conn: ConnId, pattern: &Pattern, gather: Option<u32>) {
         self.leave_matching(conn, pattern);
+        // Behind everything that these lanes have sent to the connection.
         if let Some(gather) = gather {
             self.egress.part(conn, gather, Part::Left);
         }

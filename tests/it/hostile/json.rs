@@ -158,6 +158,7 @@ async fn what_is_legal_but_odd_is_relayed() {
     peer.send_text(&field(r#""from_the_future":{"a":[1,2]}"#)).await;
     assert_eq!(peer.message().await["payload"], 1, "unknown fields are ignored");
     arena.probe("odd").await;
+    drop(peer);
     arena.close().await;
 }
 
@@ -172,5 +173,6 @@ async fn a_foreign_text_comes_back_escaped_and_short() {
     assert!(message.len() < 200, "{message}");
     assert!(!message.contains(['\u{1b}', '\r', '\n', '\u{202e}']), "{message:?}");
     arena.probe("echo").await;
+    drop(peer);
     arena.close().await;
 }

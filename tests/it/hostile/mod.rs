@@ -42,7 +42,7 @@ impl Arena {
         assert_eq!(self.bystander.message().await["payload"], self.probes, "{row}");
     }
 
-    /// Checks what must hold after everything.
+    /// Checks what must hold after everything, when no client but the bystander is left.
     pub(crate) async fn close(self) {
         let (pid, before) = (self.process.pid(), self.fds);
         eventually("all file descriptors given back", async || (observe::fds(pid) <= before).then_some(())).await;

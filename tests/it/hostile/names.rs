@@ -71,6 +71,7 @@ async fn no_bad_name_is_taken_anywhere() {
         assert_eq!(refused(&mut peer, list).await, "invalid_name", "list {name:?}");
     }
     arena.probe("names").await;
+    drop(peer);
     arena.close().await;
 }
 
@@ -88,6 +89,7 @@ async fn wildcards_are_for_joining_only() {
         peer.ok("join_channel", json!({"room": room, "channel": channel})).await;
     }
     arena.probe("wildcards").await;
+    drop(peer);
     arena.close().await;
 }
 
@@ -105,6 +107,7 @@ async fn the_servers_names_do_not_appear_by_use() {
     }
     peer.join("_telemetry:activity").await;
     arena.probe("reserved names").await;
+    drop(peer);
     arena.close().await;
 }
 
@@ -119,6 +122,7 @@ async fn addresses_of_private_messages_are_checked() {
         assert_eq!(refused(&mut peer, json!({"type": "message", "to": to, "payload": 1})).await, "invalid_name", "{to:?}");
     }
     arena.probe("addresses").await;
+    drop(peer);
     arena.close().await;
 }
 
@@ -134,5 +138,6 @@ async fn good_names_at_the_border_are_taken() {
         assert_eq!(peer.message().await["payload"], name);
     }
     arena.probe("good names").await;
+    drop(peer);
     arena.close().await;
 }

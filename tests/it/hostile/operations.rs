@@ -63,5 +63,6 @@ async fn foreign_text_is_escaped_in_the_log_and_absent_from_metrics() {
     assert!(!log.contains(['\u{1b}', '\u{9b}', '\u{202e}', '\u{200b}']), "{log:?}");
     assert!(log.lines().all(|line| !line.starts_with("ERROR forged")), "{log}");
     arena.probe("escapes").await;
+    drop(peer);
     arena.close().await;
 }

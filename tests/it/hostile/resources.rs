@@ -12,7 +12,7 @@ const MIB: u64 = 1024 * 1024;
 
 #[tokio::test]
 async fn a_flood_of_topics_ends_in_a_code() {
-    let mut arena = Arena::open("[limits]\nchannels = 1000\njoins = 500\n").await;
+    let mut arena = Arena::open("[limits]\nchannels = 1200\njoins = 500\n").await;
     let mut peer = Peer::connect(&arena).await;
     let (mut joined, mut made) = (0, 0);
     for number in 0..2_000 {
@@ -29,8 +29,9 @@ async fn a_flood_of_topics_ends_in_a_code() {
         }
     }
     assert_eq!(joined, 500);
-    assert!(made < 500, "{made} channels beside those joined");
+    assert!(made < 700, "{made} channels beside those joined");
     arena.probe("topics").await;
+    drop(peer);
     arena.close().await;
 }
 
@@ -59,6 +60,7 @@ async fn g19_a_flood_of_publishes_is_answered_one_by_one() {
     }
     assert_eq!(answered, COUNT);
     arena.probe("publishes").await;
+    drop(peer);
     arena.close().await;
 }
 
@@ -75,6 +77,7 @@ async fn churn_of_joins_leaves_nothing() {
     }
     eventually("only the bystander's join is left", async || (peer.ok("status", json!({})).await["joins"] == 1).then_some(())).await;
     arena.probe("churn").await;
+    drop(peer);
     arena.close().await;
 }
 
@@ -91,7 +94,7 @@ async fn a_catch_up_that_is_not_read_is_bounded() {
             .collect();
         peer.send_text(&lines.join("\n")).await;
     }
-    peer.settle().await;
+    peer.publish("a:b", json!("the last")).await;
     let mut readers = Vec::new();
     for _ in 0..20 {
         let mut reader = Peer::on(Socket::open_narrow(arena.address()).await).await;
@@ -108,6 +111,7 @@ async fn a_catch_up_that_is_not_read_is_bounded() {
     assert!(grown < 100 * MIB, "{grown} bytes for 20 readers");
     arena.probe("catch-up").await;
     drop(readers);
+    drop(peer);
     arena.close().await;
 }
 

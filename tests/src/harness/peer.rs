@@ -1,6 +1,7 @@
 //! A conversation with the bus in JSON: what is sent, what must come, and until when.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use arqonbus_protocol::{Position, ServerEnvelope};
 use serde_json::{Value, json};
@@ -174,7 +175,8 @@ impl Peer {
         Start { head: position(&topic["head"]), start: position(&topic["start"]), members: topic["members"].as_u64().expect("a count") }
     }
 
-    /// Waits until the bus has done all that this connection asked for.
+    /// Waits for the answer to a ping: the connection lives, and what was sent before it has been read. It says nothing of what other parts of
+    /// the bus have yet to do with that: for that, wait for an ack.
     pub async fn settle(&mut self) {
         self.ok("ping", json!({})).await;
     }
@@ -199,6 +201,12 @@ impl Peer {
     pub async fn next(&mut self) -> Value {
         let text = self.next_text().await.unwrap_or_else(|ended| panic!("the connection ended: {ended:?}"));
         serde_json::from_str(&text).expect("the server sends JSON")
+    }
+
+    /// The next envelope, where one has come already.
+    pub async fn already(&mut self) -> Option<Value> {
+        let text = tokio::time::timeout(Duration::ZERO, self.next_text()).await.ok()?;
+        Some(serde_json::from_str(&text.expect("a connection")).expect("the server sends JSON"))
     }
 
     /// The next envelope must be a message.
