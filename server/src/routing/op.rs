@@ -81,19 +81,46 @@ pub(crate) enum Op {
 pub(crate) enum LaneOp {
     Publish(Box<PublishOp>),
     Join(Box<JoinOp>),
-    Leave { asked: Asked },
-    Create { asked: Asked, args: Box<CreateChannelArgs> },
-    Delete { asked: Asked, args: Box<DeleteChannelArgs> },
-    Info { asked: Asked, args: Box<ChannelInfoArgs> },
-    Members { asked: Asked, args: Box<MembersArgs> },
-    History { asked: Asked, args: Box<HistoryArgs> },
-    CatchUp { conn: ConnId, from: Position },
+    Leave {
+        asked: Asked,
+    },
+    Create {
+        asked: Asked,
+        args: Box<CreateChannelArgs>,
+    },
+    Delete {
+        asked: Asked,
+        args: Box<DeleteChannelArgs>,
+    },
+    Info {
+        asked: Asked,
+        args: Box<ChannelInfoArgs>,
+    },
+    Members {
+        asked: Asked,
+        args: Box<MembersArgs>,
+    },
+    History {
+        asked: Asked,
+        args: Box<HistoryArgs>,
+    },
+    CatchUp {
+        conn: ConnId,
+        from: Position,
+    },
     /// A member of a pattern enters the lane, which is new.
-    Born { asked: Asked, presence: bool },
+    Born {
+        asked: Asked,
+        presence: bool,
+    },
     /// A member of a pattern leaves it.
-    LeavePattern { conn: ConnId },
+    LeavePattern {
+        conn: ConnId,
+    },
     /// A member by a pattern is not one by name.
-    Unname { conn: ConnId },
+    Unname {
+        conn: ConnId,
+    },
 }
 
 /// A message that is ready to be stored and delivered.

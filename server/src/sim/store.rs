@@ -56,7 +56,13 @@ impl LateStore {
     }
 
     /// Gives an answer now or later.
-    fn answer<T>(&mut self, topic: &Topic, ticket: Ticket, progress: Progress<T>, wrap: fn(Result<T, crate::storage::StoreError>) -> Answer) -> Progress<T> {
+    fn answer<T>(
+        &mut self,
+        topic: &Topic,
+        ticket: Ticket,
+        progress: Progress<T>,
+        wrap: fn(Result<T, crate::storage::StoreError>) -> Answer,
+    ) -> Progress<T> {
         let Progress::Done(result) = progress else { return progress };
         let mut late = self.late.borrow_mut();
         if late.stuck.contains(topic) {

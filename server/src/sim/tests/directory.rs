@@ -39,7 +39,14 @@ fn a_private_message_reaches_a_user_on_every_shard_and_nobody_is_an_error() {
 #[test]
 fn whoever_is_answered_by_connect_is_found_by_its_user() {
     for seed in 0..20 {
-        let mut bus = SimBus::new(Setup { config: { let mut config = Setup::new(0).config; config.shards = 4; config }, ..Setup::new(seed) });
+        let mut bus = SimBus::new(Setup {
+            config: {
+                let mut config = Setup::new(0).config;
+                config.shards = 4;
+                config
+            },
+            ..Setup::new(seed)
+        });
         let (mut ada, mut sender) = (Peer::open(&mut bus, 0), Peer::open(&mut bus, 1));
         ada.command(&mut bus, "connect", &json!({ "user": "ada" }));
         while ada.hear_now(&mut bus).is_empty() {

@@ -69,7 +69,8 @@ fn a_pattern_join_lists_all_shards_and_misses_nothing_while_it_gathers() {
     bus.release();
     let heard = member.hear(&mut bus);
     assert_eq!(heard[0]["result"]["topics"].as_array().unwrap().len(), 2);
-    let mut messages: Vec<String> = heard[1..].iter().map(|heard| format!("{}:{} {}", "r", heard["channel"].as_str().unwrap(), heard["seq"])).collect();
+    let mut messages: Vec<String> =
+        heard[1..].iter().map(|heard| format!("{}:{} {}", "r", heard["channel"].as_str().unwrap(), heard["seq"])).collect();
     messages.sort();
     let mut expected = [format!("{} 3", topics[0]), format!("{} 3", topics[1]), format!("{born} 1")];
     expected.sort();

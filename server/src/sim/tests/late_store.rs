@@ -31,7 +31,8 @@ fn what_a_waiting_lane_queues_is_done_in_order_up_to_its_bound() {
     }
     assert_eq!(brief(&peer.hear(&mut bus)), ["overloaded", "overloaded"]);
     bus.unstick(&topic);
-    let acks: Vec<String> = peer.hear(&mut bus).iter().map(|heard| format!("{} {}", heard["request_id"].as_str().unwrap(), heard["result"]["seq"])).collect();
+    let acks: Vec<String> =
+        peer.hear(&mut bus).iter().map(|heard| format!("{} {}", heard["request_id"].as_str().unwrap(), heard["result"]["seq"])).collect();
     assert_eq!(acks, ["m0 2", "m1 3", "m2 4", "m3 5"]);
 }
 

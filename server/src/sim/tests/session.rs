@@ -22,7 +22,12 @@ fn three_malformed_envelopes_in_a_row_close_and_a_good_one_between_forgives() {
 }
 
 fn brief_any(heard: &[Value]) -> Vec<String> {
-    heard.iter().map(|heard| if heard["type"] == "error" { heard["error"]["code"].as_str().unwrap().to_owned() } else { brief(std::slice::from_ref(heard)).remove(0) }).collect()
+    heard
+        .iter()
+        .map(|heard| {
+            if heard["type"] == "error" { heard["error"]["code"].as_str().unwrap().to_owned() } else { brief(std::slice::from_ref(heard)).remove(0) }
+        })
+        .collect()
 }
 
 #[test]
