@@ -140,6 +140,9 @@ impl World {
             quiet = if self.clients.iter().all(Client::is_quiet) { quiet + 1 } else { 0 };
         }
         self.flow();
+        if std::env::var_os("ARQONBUS_MODEL_SHOW").is_some() {
+            self.notes.seen.iter().for_each(|seen| println!("{seen:?}"));
+        }
         let mut violations = self.behind();
         violations.extend(check(&self.notes.seen));
         violations

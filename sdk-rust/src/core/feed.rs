@@ -41,7 +41,9 @@ impl Feed {
             Some(known) if known == start => self.at = Some(start),
             Some(known) => {
                 self.at = Some(start);
-                self.owed = Some(Gap { reason: implied(known, start), from: Some(known), to: start, refetch_after_ms: 0 });
+                // What was owed from an earlier join and not told is a part of the same hole.
+                let from = self.owed.take().and_then(|owed| owed.from).unwrap_or(known);
+                self.owed = Some(Gap { reason: implied(from, start), from: Some(from), to: start, refetch_after_ms: 0 });
             }
             None => self.at = Some(start),
         }
@@ -177,5 +179,15 @@ mod tests {
         feed.skip(at("e", 9));
         assert_eq!(feed.meet(at("e", 10), false), Meeting::Next(None));
         assert!(feed.skips.is_empty());
+    }
+
+    #[test]
+    fn a_gap_that_was_owed_is_told_from_where_it_began_though_another_join_came_between() {
+        let mut feed = Feed::default();
+        feed.start(at("e", 2), Some(at("e", 0)));
+        feed.start(at("e", 3), Some(at("e", 2)));
+        let told = Gap { reason: GapReason::Trimmed, from: Some(at("e", 0)), to: at("e", 3), refetch_after_ms: 0 };
+        assert_eq!(feed.clone().meet(at("e", 4), false), Meeting::Next(Some(told)));
+        assert_eq!(feed.gap(Gap { from: Some(at("e", 2)), ..told }), Some(told));
     }
 }
