@@ -215,7 +215,7 @@ impl Home {
                 tracing::error!(room = %lane.topic.room, channel = %lane.topic.channel, %error, "a log cannot be opened");
                 // The next question begins the lane anew; these are answered by the store's refusal.
                 for op in self.remove_lane(key).into_iter().flat_map(|lane| lane.queue) {
-                    self.give_up(key, op, &error.refusal());
+                    self.give_up(key, &op, &error.refusal());
                 }
             }
         }
@@ -225,7 +225,7 @@ impl Home {
     pub(crate) fn ask_lane(&mut self, key: Key, op: LaneOp) {
         let Some(lane) = self.lanes.get_mut(key) else {
             let gone = StoreError::Unavailable("the channel was being opened".into());
-            return self.give_up(key, op, &gone.refusal());
+            return self.give_up(key, &op, &gone.refusal());
         };
         if lane.waiting.is_none() {
             return self.run(key, op);
@@ -235,37 +235,29 @@ impl Home {
             lane.queue.push_back(op);
             return;
         }
-        self.give_up(key, op, &Refusal::new(ErrorCode::Overloaded, "too much waits for this channel's store"));
+        self.give_up(key, &op, &Refusal::new(ErrorCode::Overloaded, "too much waits for this channel's store"));
     }
 
     /// Answers a question to a lane that is not carried out.
-    fn give_up(&mut self, key: Key, op: LaneOp, refusal: &Refusal) {
-        let topic = self.lanes.get(key).map(|lane| lane.topic);
-        match op {
-            LaneOp::CatchUp { conn, .. } => self.nothing_more(key, conn),
-            LaneOp::Join(join) if join.pattern.is_some() => {
-                let part = join.pattern.expect("it was just seen");
-                self.egress.part(join.asked.conn, part.gather, Part::LaneRefused(Box::new(refusal.clone())));
-            }
-            LaneOp::Born { .. } | LaneOp::LeavePattern { .. } | LaneOp::Unname { .. } => {}
-            op => {
-                if let Some(asked) = op.asked() {
-                    self.refuse(asked, topic, refusal);
-                }
-            }
+    fn give_up(&mut self, key: Key, op: &LaneOp, refusal: &Refusal) {
+        if let LaneOp::CatchUp { conn, .. } = op {
+            self.nothing_more(key, *conn);
+        } else if let Some((conn, gather)) = op.gather() {
+            self.egress.part(conn, gather, Part::LaneRefused(Box::new(refusal.clone())));
+        } else if let Some(asked) = op.asked() {
+            let topic = self.lanes.get(key).map(|lane| lane.topic);
+            self.refuse(asked, topic, refusal);
         }
     }
 
     /// Asks again what a lane had queued when it was deleted: of the lane that may follow.
     pub(crate) fn ask_anew(&mut self, key: Key, topic: Topic, op: LaneOp) {
-        match op {
-            LaneOp::CatchUp { conn, .. } => self.nothing_more(key, conn),
-            LaneOp::Join(join) if join.pattern.is_some() => {
-                let part = join.pattern.expect("it was just seen");
-                self.egress.part(join.asked.conn, part.gather, Part::LaneGone);
-            }
-            LaneOp::Born { .. } | LaneOp::LeavePattern { .. } | LaneOp::Unname { .. } => {}
-            op => self.ask_topic(topic, op),
+        if let LaneOp::CatchUp { conn, .. } = op {
+            self.nothing_more(key, conn);
+        } else if let Some((conn, gather)) = op.gather() {
+            self.egress.part(conn, gather, Part::LaneGone);
+        } else if op.asked().is_some() {
+            self.ask_topic(topic, op);
         }
     }
 
@@ -387,22 +379,5 @@ impl StoreError {
             Self::Full => ErrorCode::Overloaded,
         };
         Refusal::new(code, self.to_string())
-    }
-}
-
-impl LaneOp {
-    /// Who waits for the answer.
-    pub(crate) fn asked(&self) -> Option<&Asked> {
-        match self {
-            Self::Publish(publish) => Some(&publish.asked),
-            Self::Join(join) => Some(&join.asked),
-            Self::Leave { asked }
-            | Self::Create { asked, .. }
-            | Self::Delete { asked, .. }
-            | Self::Info { asked, .. }
-            | Self::Members { asked, .. }
-            | Self::History { asked, .. } => Some(asked),
-            Self::CatchUp { .. } | Self::Born { .. } | Self::LeavePattern { .. } | Self::Unname { .. } => None,
-        }
     }
 }

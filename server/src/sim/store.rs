@@ -107,7 +107,7 @@ impl Store for LateStore {
     fn append(&mut self, topic: &Topic, entry: Entry, fingerprint: Option<Fingerprint>, now: Moment, ticket: Ticket) -> Progress<Appended> {
         self.appends += 1;
         let fingerprint = fingerprint.filter(|_| self.sabotage != Some(Sabotage::ForgetDedup));
-        let appended = if self.sabotage == Some(Sabotage::AckBeforeStore) && self.appends % 4 == 0 {
+        let appended = if self.sabotage == Some(Sabotage::AckBeforeStore) && self.appends.is_multiple_of(4) {
             self.pretend(topic, &entry, now, ticket)
         } else {
             self.inner.append(topic, entry, fingerprint, now, ticket)
