@@ -59,7 +59,7 @@ impl Client {
         let mut config = Config::new("ws://bus.test");
         config.backoff = Backoff { base_ms: 20, cap_ms: 400 };
         config.first_attempts_max = 0;
-        config.batch = number % 2 == 0;
+        config.batch = number.is_multiple_of(2);
         config.user = (number == 1).then(|| "ada".parse().unwrap());
         let mut core = Core::new(config, seed);
         core.connect(now);
@@ -231,7 +231,7 @@ impl Client {
                 notes.note(What::Gap { subscription: sub.number, topic, reason: gap.reason, from: gap.from, to: gap.to });
             }
             Event::Ended { subscription, .. } => drop(self.subs.remove(&subscription)),
-            Event::Published { call, outcome } => self.settled(call, outcome, notes),
+            Event::Published { call, outcome } => self.settled(call, &outcome, notes),
             Event::Closed(fault) => self.closed = Some(fault.to_string()),
             Event::State(_) | Event::Connected { .. } | Event::Lost { .. } | Event::Refused(_) => {}
             Event::TokenNeeded
@@ -243,7 +243,7 @@ impl Client {
         }
     }
 
-    fn settled(&mut self, call: CallId, outcome: Result<arqonbus_client::protocol::PublishResult, Failure>, notes: &mut Notes) {
+    fn settled(&mut self, call: CallId, outcome: &Result<arqonbus_client::protocol::PublishResult, Failure>, notes: &mut Notes) {
         let id = self.calls.remove(&call).expect("a publish is settled once");
         notes.note(match outcome {
             Ok(result) => What::Ok { id, position: result.position.expect("a topic has positions") },

@@ -1,7 +1,10 @@
 //! A model of the whole bus without sockets: real client cores against the real server core, over pipes that lose, delay and cut, on a clock
 //! that stands still until it is told to go on. What applications saw is checked against the promises.
 //!
-//! `ARQONBUS_MODEL_CASES` sets how many cases each property runs. A failure prints the shrunk run; its seed is in it.
+//! `ARQONBUS_MODEL_CASES` sets how many cases each property runs. A failure prints the shrunk run; its seed is in it;
+//! with `ARQONBUS_MODEL_SHOW` set, every run prints what was seen.
+#![allow(clippy::unwrap_used, reason = "a harness fails its test by panicking")]
+#![allow(clippy::print_stdout, reason = "a run is shown where that is asked for")]
 
 mod client;
 mod plan;

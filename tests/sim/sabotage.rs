@@ -209,7 +209,8 @@ fn g14_a_slow_reader_harms_nobody() {
     fn harm(sabotage: Option<Sabotage>) -> Vec<String> {
         let mut scene = Scene::new(sabotage, |setup| setup.config.limits.outbox_bytes = BOUND);
         let (mut slow, mut other) = (scene.join(None), scene.join(None));
-        (slow.hear(&mut scene.bus), other.hear(&mut scene.bus));
+        slow.hear(&mut scene.bus);
+        other.hear(&mut scene.bus);
         scene.bus.set_window(slow.link, Some(100));
         let (mut harm, mut got) = (Vec::new(), 0);
         for id in 1..=500 {

@@ -150,8 +150,7 @@ impl SimBus {
         if sabotage == Some(Sabotage::NoOutboxBound) {
             (config.limits.outbox_bytes, config.limits.outbox_age_ms) = (usize::MAX, u64::MAX);
         }
-        let clock = ManualClock::default();
-        clock.set(Moment(now_ms));
+        let clock = ManualClock::new(Moment(now_ms));
         let metrics = Arc::new(Metrics::default());
         let (telemetry, _) = Telemetry::new(Arc::clone(&metrics), &config.telemetry);
         let budget = Arc::new(Budget::new(config.history_total_bytes));
@@ -166,7 +165,7 @@ impl SimBus {
             // Shards differ also where a restarted bus repeats itself.
             let salt = if sabotage == Some(Sabotage::KeepEpochOnRestart) { (id as u64) << 32 } else { rng.next_u64() };
             let inner = MemoryStore::new(salt, Arc::clone(&budget));
-            let (store, late) = LateStore::new(inner, clock.clone(), Rng::new(rng.next_u64()), store_delay_ms, sabotage);
+            let (store, late) = LateStore::new(inner, clock, Rng::new(rng.next_u64()), store_delay_ms, sabotage);
             let id = u16::try_from(id).expect("there are few shards");
             let mut core = Core::new(id, Arc::clone(&shared), Box::new(store));
             core.tick();
