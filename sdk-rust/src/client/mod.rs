@@ -205,6 +205,11 @@ impl Client {
         self.finish(Control::Close).await;
     }
 
+    /// Waits until the client is closed and its socket has said goodbye: then nothing of it is left.
+    pub async fn ended(&self) {
+        self.control.closed().await;
+    }
+
     async fn finish(&self, how: Control) {
         let mut state = self.shared.state.subscribe();
         if self.control(how).await.is_ok() {
