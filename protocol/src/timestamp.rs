@@ -47,24 +47,44 @@ impl std::str::FromStr for Timestamp {
     /// Accepts `YYYY-MM-DDThh:mm:ssZ` with up to three digits of a fraction, from 1970 on.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let invalid = Invalid { expected: FORM };
+        let hold = |text: &str| Inline::new(text).map(Self).filter(|_| is_moment(text.as_bytes())).ok_or(invalid.clone());
+        // Every delivered message has one of full length: it is checked in place.
+        if text.len() == 24 {
+            return hold(text);
+        }
         let body = text.strip_suffix('Z').ok_or(invalid.clone())?;
         let (seconds, fraction) = body.split_once('.').unwrap_or((body, "0"));
         if fraction.is_empty() || fraction.len() > 3 {
             return Err(invalid);
         }
-        let full = format!("{seconds}.{fraction:0<3}Z");
-        let shaped = full.len() == 24
-            && full.bytes().zip(b"dddd-dd-ddTdd:dd:dd.dddZ").all(|(byte, form)| if *form == b'd' { byte.is_ascii_digit() } else { byte == *form });
-        if !shaped {
-            return Err(invalid);
-        }
-        let stamp = Self(Inline::new(&full).ok_or(invalid.clone())?);
-        // Rendering again refuses the 31st of February, hour 25, and years before 1970.
-        if full[..4] >= *"1970" && Self::from_unix_ms(stamp.unix_ms()) == stamp { Ok(stamp) } else { Err(invalid) }
+        hold(&format!("{seconds}.{fraction:0<3}Z"))
     }
 }
 
 text_traits!(Timestamp, r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,3})?Z$", FORM);
+
+/// Whether these are `YYYY-MM-DDThh:mm:ss.mmmZ`, a day of the calendar and a time of day, from 1970 on.
+fn is_moment(bytes: &[u8]) -> bool {
+    let shaped = bytes.len() == 24
+        && bytes.iter().zip(b"dddd-dd-ddTdd:dd:dd.dddZ").all(|(byte, form)| if *form == b'd' { byte.is_ascii_digit() } else { byte == form });
+    if !shaped {
+        return false;
+    }
+    let number = |from: usize, to: usize| bytes[from..to].iter().fold(0_u32, |n, digit| n * 10 + u32::from(digit - b'0'));
+    let (year, month) = (number(0, 4), number(5, 7));
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + u32::from(leap),
+        _ => 31,
+    };
+    year >= 1970
+        && (1..=12).contains(&month)
+        && (1..=days).contains(&number(8, 10))
+        && number(11, 13) < 24
+        && number(14, 16) < 60
+        && number(17, 19) < 60
+}
 
 /// Year, month and day of a number of days since 1970-01-01 (proleptic Gregorian; Howard Hinnant's `civil_from_days`).
 fn civil_from_days(days: u64) -> (u64, u64, u64) {
@@ -108,7 +128,9 @@ mod tests {
     #[test]
     fn every_day_for_four_centuries_comes_back() {
         for day in 0..146_097_u64 {
-            assert_eq!(Timestamp::from_unix_ms(day * 86_400_000).unix_ms(), day * 86_400_000);
+            let stamp = Timestamp::from_unix_ms(day * 86_400_000);
+            assert_eq!(stamp.unix_ms(), day * 86_400_000);
+            assert_eq!(stamp.as_str().parse::<Timestamp>(), Ok(stamp));
         }
     }
 
@@ -125,6 +147,17 @@ mod tests {
             "2026-01-01T00:00:00.1234Z",
             "2026-01-01t00:00:00Z",
             "0000-00-00T00:00:00Z",
+            "2026-02-29T00:00:00.000Z",
+            "2100-02-29T00:00:00.000Z",
+            "2026-04-31T00:00:00.000Z",
+            "2026-13-01T00:00:00.000Z",
+            "2026-00-01T00:00:00.000Z",
+            "2026-01-00T00:00:00.000Z",
+            "2026-01-01T24:00:00.000Z",
+            "2026-01-01T00:60:00.000Z",
+            "1969-12-31T23:59:59.999Z",
+            "2026-01-01T00:00:00.00éZ",
+            "2026-01-01T00:00:00,000Z",
         ] {
             assert!(bad.parse::<Timestamp>().is_err(), "{bad}");
         }

@@ -44,6 +44,9 @@ pub enum RunError {
     /// The listener has no address.
     #[error("the listener failed: {0}")]
     Listen(#[from] std::io::Error),
+    /// Everybody could connect from anywhere, and nobody said that they may.
+    #[error("{0} is not a loopback address and no credentials are asked for; set allow_public_without_auth to serve it all the same")]
+    Public(std::net::SocketAddr),
 }
 
 /// A running bus. Dropping it ends it at once; [`Bus::drain`] ends it well.
@@ -63,7 +66,7 @@ pub(crate) struct Inner {
 /// Call it within a tokio runtime. The configuration's `listen` and `admin` are not looked at: the caller owns the listeners.
 ///
 /// # Errors
-/// Where threads or random numbers cannot be had.
+/// Where threads or random numbers cannot be had, or the listener is open to the world without leave.
 ///
 /// ```
 /// use arqonbus_server::{config::Config, run};
@@ -127,9 +130,13 @@ impl Bus {
     /// Serves the surface on `listener` until `shutdown` resolves. Connections that are open then stay open.
     ///
     /// # Errors
-    /// Where the listener has no address.
-    pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-        self.inner.shared.telemetry.tell(&Signal::Started { listen: listener.local_addr()? });
+    /// Where the listener has no address, or one that is open to the world without leave.
+    pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+        let listen = listener.local_addr()?;
+        if !listen.ip().is_loopback() && !self.inner.shared.config.allow_public_without_auth {
+            return Err(RunError::Public(listen));
+        }
+        self.inner.shared.telemetry.tell(&Signal::Started { listen });
         listener::accept(listener, self.router(), Arc::clone(&self.inner.shared), shutdown).await;
         Ok(())
     }

@@ -1,6 +1,8 @@
-//! Chores of this repository: `cargo xtask schema [--check]` and `cargo xtask tidy`.
+//! Chores of this repository; `cargo xtask` lists them.
 
+mod docs;
 mod schema;
+mod test;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -8,9 +10,12 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: cargo xtask <chore>
+  test             runs everything that a change has to pass
   schema           writes schema/ and docs/reference/protocol-tables.md from the protocol crate
   schema --check   fails where they are stale
-  tidy             checks the house rules over all tracked files";
+  tidy             checks the house rules over all tracked files
+  docs [page…]     runs the snippets of README and docs/ against the bus that was built, and compares
+  docs --write …   puts what came into the pages";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -19,6 +24,9 @@ fn main() -> ExitCode {
         ["schema"] => schema::write(&root()),
         ["schema", "--check"] => schema::check(&root()),
         ["tidy"] => tidy::check(&root()),
+        ["test"] => test::run(&root()),
+        ["docs", "--write", pages @ ..] => docs::run(&root(), pages, true),
+        ["docs", pages @ ..] => docs::run(&root(), pages, false),
         _ => Err(USAGE.to_owned()),
     };
     match outcome {
@@ -46,4 +54,9 @@ fn complain(text: &str) {
 /// The repository: the directory above this crate.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies within the repository").to_owned()
+}
+
+/// Where cargo builds.
+fn target_directory(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |directory| root.join(directory))
 }

@@ -211,10 +211,9 @@ impl Client {
     }
 
     async fn finish(&self, how: Control) {
-        let mut state = self.shared.state.subscribe();
-        if self.control(how).await.is_ok() {
-            let _driver_may_be_gone = state.wait_for(|state| *state == State::Closed).await;
-        }
+        let _already_closed = self.control(how).await;
+        // The driver lets go of its line when the socket has said goodbye: what was written before has reached the server then.
+        self.control.closed().await;
     }
 
     pub(crate) async fn work(&self, work: Work) -> Result<(), Error> {

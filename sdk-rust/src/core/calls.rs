@@ -51,6 +51,11 @@ impl Calls {
         self.len() == 0
     }
 
+    /// Whether the application waits for an answer; the core's own questions do not count.
+    pub(crate) fn is_awaiting(&self) -> bool {
+        !self.replies.is_empty() || self.commands.values().any(|pending| pending.asker != Asker::Core)
+    }
+
     pub(crate) fn push(&mut self, asker: Asker, id: MessageId, command: Command, deadline: u64) {
         let repeatable = !matches!(command, Command::DeleteChannel(_) | Command::Disconnect(_));
         let text = Request { id: Some(id), command }.encode();

@@ -72,11 +72,10 @@ impl Feed {
 
     /// Takes a gap event; gives what the application is to be told.
     pub(crate) fn gap(&mut self, gap: Gap) -> Option<Gap> {
-        if let Some(at) = self.at
-            && at.epoch == gap.to.epoch
-            && gap.to.seq < at.seq
-        {
-            // Meant for another subscription of this topic, one that began earlier.
+        // Some gaps are meant for another subscription of this topic, one that began earlier.
+        let behind = self.at.is_some_and(|at| at.epoch == gap.to.epoch && gap.to.seq < at.seq);
+        let elsewhere = self.owed.is_none() && self.at == Some(gap.to) && gap.from.is_some_and(|from| Some(from) != self.at);
+        if behind || elsewhere {
             return None;
         }
         let from = self.owed.take().map_or(self.at.or(gap.from), |owed| owed.from);
@@ -112,5 +111,71 @@ fn implied(known: Position, start: Position) -> GapReason {
         GapReason::Ahead
     } else {
         GapReason::Trimmed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(epoch: &str, seq: u64) -> Position {
+        Position { epoch: epoch.parse().unwrap(), seq }
+    }
+
+    fn begun(seq: u64) -> Feed {
+        let mut feed = Feed::default();
+        feed.start(at("e", seq), None);
+        feed
+    }
+
+    #[test]
+    fn only_the_next_message_is_delivered() {
+        let mut feed = begun(5);
+        assert_eq!(feed.meet(at("e", 7), false), Meeting::Hole);
+        assert_eq!(feed.meet(at("f", 6), false), Meeting::Hole);
+        assert_eq!(feed.meet(at("e", 6), false), Meeting::Next(None));
+        assert_eq!(feed.meet(at("e", 6), false), Meeting::Old);
+        assert_eq!(feed.at(), Some(at("e", 6)));
+    }
+
+    #[test]
+    fn a_start_elsewhere_owes_a_gap_until_an_event_tells_it() {
+        for (asked, start, reason) in [
+            (at("e", 5), at("e", 9), GapReason::Trimmed),
+            (at("e", 5), at("e", 2), GapReason::Ahead),
+            (at("e", 5), at("f", 0), GapReason::EpochChanged),
+        ] {
+            let mut silent = Feed::default();
+            silent.start(start, Some(asked));
+            let owed = Gap { reason, from: Some(asked), to: start, refetch_after_ms: 0 };
+            assert_eq!(silent.meet(start.next(), false), Meeting::Next(Some(owed)));
+
+            let mut told = Feed::default();
+            told.start(start, Some(asked));
+            assert_eq!(told.gap(Gap { refetch_after_ms: 7, ..owed }), Some(Gap { refetch_after_ms: 7, ..owed }));
+            assert_eq!(told.meet(start.next(), false), Meeting::Next(None));
+        }
+    }
+
+    #[test]
+    fn a_gap_for_somebody_else_changes_nothing() {
+        let mut feed = begun(50);
+        assert_eq!(feed.gap(Gap { reason: GapReason::Trimmed, from: Some(at("e", 1)), to: at("e", 40), refetch_after_ms: 0 }), None);
+        assert_eq!(feed.gap(Gap { reason: GapReason::Trimmed, from: Some(at("e", 1)), to: at("e", 50), refetch_after_ms: 0 }), None);
+        assert_eq!(feed.at(), Some(at("e", 50)));
+    }
+
+    #[test]
+    fn own_messages_are_stepped_over_in_any_order_of_ack_and_neighbours() {
+        let mut feed = begun(5);
+        feed.skip(at("e", 8));
+        feed.skip(at("e", 6));
+        assert_eq!(feed.at(), Some(at("e", 6)));
+        assert_eq!(feed.meet(at("e", 7), false), Meeting::Next(None));
+        assert_eq!(feed.at(), Some(at("e", 8)), "8 was acked before 7 came");
+        assert_eq!(feed.meet(at("e", 9), true), Meeting::Old, "met in a catch-up");
+        feed.skip(at("e", 9));
+        assert_eq!(feed.meet(at("e", 10), false), Meeting::Next(None));
+        assert!(feed.skips.is_empty());
     }
 }

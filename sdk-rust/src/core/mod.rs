@@ -23,6 +23,7 @@ mod output;
 mod publishes;
 mod rng;
 mod subscriptions;
+mod topic_map;
 mod wire;
 
 use std::collections::VecDeque;
@@ -78,9 +79,11 @@ impl Core {
     /// A core that does nothing until [`Core::connect`].
     #[must_use]
     pub fn new(config: Config, seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let subscriptions = Subscriptions::new(rng.next_u64());
         Self {
             config,
-            rng: Rng::new(seed),
+            rng,
             phase: Phase::Idle,
             told: State::Idle,
             finishing: None,
@@ -91,7 +94,7 @@ impl Core {
             events: VecDeque::new(),
             publishes: Publishes::default(),
             calls: Calls::default(),
-            subscriptions: Subscriptions::default(),
+            subscriptions,
             next_call: 0,
         }
     }
@@ -142,10 +145,10 @@ impl Core {
         self.identity.client
     }
 
-    /// Whether an answer of the server is waited for.
+    /// Whether the application waits for an answer of the server.
     #[must_use]
     pub fn is_awaiting(&self) -> bool {
-        self.publishes.is_awaiting() || !self.calls.is_empty() || self.subscriptions.is_joining()
+        self.publishes.is_awaiting() || self.calls.is_awaiting() || self.subscriptions.is_joining()
     }
 
     /// Whether a publish of so many bytes would be taken now.

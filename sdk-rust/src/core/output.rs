@@ -6,6 +6,7 @@ use crate::Message;
 
 /// What the driver has to do next.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "events are the common case, and a box would cost each message an allocation")]
 pub enum Output {
     /// Open a socket; answer by `handle_open`, `handle_open_error` or `handle_close`.
     Open {

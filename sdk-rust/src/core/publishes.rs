@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use arqonbus_protocol::{MessageId, PublishResult, RawJson, Refusal, Target};
+use arqonbus_protocol::{ErrorCode, MessageId, PublishResult, RawJson, Refusal, Target};
 
 use super::wire::Wire;
 use super::{CallId, Config, Declined, Event, Failure};
@@ -293,6 +293,10 @@ impl Settled {
             (Interest::Ack, outcome) => Some(Event::Published { call: self.call, outcome }),
             (Interest::Reply, Err(failure)) => Some(Event::Replied { call: self.call, outcome: Err(failure) }),
             (Interest::Nothing, Err(Failure::Rejected(refusal))) => Some(Event::Refused(refusal)),
+            // Nobody waits for it, and still it is not dropped in silence.
+            (Interest::Nothing, Err(Failure::NotSent)) => {
+                Some(Event::Refused(Refusal::new(ErrorCode::Overloaded, "a publish without ack was not sent before its time")))
+            }
             // The reply to an accepted request is still to come.
             (Interest::Reply | Interest::Nothing, _) => None,
         }

@@ -6,6 +6,7 @@ use arqonbus_protocol::{Gap, JoinArgs, JoinResult, MessageId, Pattern, Position,
 
 use super::SubscriptionId;
 use super::feed::{Feed, Meeting};
+use super::topic_map::{Seed, TopicMap};
 
 /// Topics that one pattern subscription follows; past it the subscription ends, because positions could not be kept.
 pub const PATTERN_TOPICS_MAX: usize = 65_536;
@@ -67,7 +68,7 @@ pub(crate) struct Subscription {
     /// Whether the server may have it as a member: then a repair leaves first.
     pub(crate) member: bool,
     pub(crate) repairs: u32,
-    feeds: HashMap<Topic, Feed>,
+    feeds: TopicMap<Feed>,
     /// Whether all topics of the pattern were listed: then one that is not known begins at its first message.
     complete: bool,
     asked: HashMap<Topic, Position>,
@@ -78,7 +79,8 @@ pub(crate) struct Subscription {
 pub(crate) struct Subscriptions {
     all: BTreeMap<SubscriptionId, Subscription>,
     /// Who follows a topic; filled on demand, emptied when subscriptions come or go.
-    routes: HashMap<Topic, Vec<SubscriptionId>>,
+    routes: TopicMap<Vec<SubscriptionId>>,
+    seed: Seed,
     /// Leaves without an answer.
     pub(crate) leaves: HashSet<MessageId>,
     /// Nothing is due before this.
@@ -86,6 +88,12 @@ pub(crate) struct Subscriptions {
 }
 
 impl Subscriptions {
+    /// None yet; `seed` keeps its maps from being filled with collisions.
+    pub(crate) fn new(seed: u64) -> Self {
+        let seed = Seed(seed);
+        Self { routes: TopicMap::with_hasher(seed), seed, ..Self::default() }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }
@@ -96,7 +104,7 @@ impl Subscriptions {
 
     pub(crate) fn insert(&mut self, id: SubscriptionId, joining: Joining, deadline: u64) {
         self.routes.clear();
-        self.all.insert(id, Subscription::new(joining, deadline));
+        self.all.insert(id, Subscription::new(joining, deadline, self.seed));
     }
 
     pub(crate) fn remove(&mut self, id: SubscriptionId) -> Option<Subscription> {
@@ -146,17 +154,21 @@ impl Subscriptions {
         self.all.iter().find(|(_, subscription)| subscription.phase == Phase::Asked(*request)).map(|(id, _)| *id)
     }
 
-    /// The followers of a topic, ready to be visited: `(how many, nth)` avoids a copy of the list.
+    /// The nth follower of a topic; asked one by one, so that each can be changed without a copy of the list.
     pub(crate) fn follower(&mut self, topic: &Topic, nth: usize) -> Option<(SubscriptionId, &mut Subscription)> {
-        if !self.routes.contains_key(topic) {
-            if self.routes.len() >= ROUTES_MAX {
-                self.routes.clear();
-            }
-            let followers = self.all.iter().filter(|(_, subscription)| subscription.joining.pattern.matches(topic)).map(|(id, _)| *id).collect();
-            self.routes.insert(*topic, followers);
-        }
-        let id = *self.routes[topic].get(nth)?;
+        let id = match self.routes.get(topic) {
+            Some(followers) => *followers.get(nth)?,
+            None => *self.find_followers(topic).get(nth)?,
+        };
         self.all.get_mut(&id).map(|subscription| (id, subscription))
+    }
+
+    fn find_followers(&mut self, topic: &Topic) -> &[SubscriptionId] {
+        if self.routes.len() >= ROUTES_MAX {
+            self.routes.clear();
+        }
+        let followers = self.all.iter().filter(|(_, subscription)| subscription.joining.pattern.matches(topic)).map(|(id, _)| *id).collect();
+        self.routes.entry(*topic).or_insert(followers)
     }
 
     /// The connection is lost: all that is not paused has to be joined again.
@@ -173,8 +185,8 @@ impl Subscriptions {
 }
 
 impl Subscription {
-    fn new(joining: Joining, deadline: u64) -> Self {
-        let mut feeds = HashMap::new();
+    fn new(joining: Joining, deadline: u64, seed: Seed) -> Self {
+        let mut feeds = TopicMap::with_hasher(seed);
         if let Some(topic) = joining.pattern.as_topic() {
             feeds.insert(topic, Feed::default());
         }

@@ -43,7 +43,9 @@ impl Player {
         let mut core = Core::new(configure(config), config["seed"].as_u64().unwrap_or(1));
         let wait = match core.poll_output() {
             Output::Wait { until } => until,
-            other => panic!("a fresh core is idle, not {other:?}"),
+            other @ (Output::Open { .. } | Output::Transmit(_) | Output::Close { .. } | Output::Event(_)) => {
+                panic!("a fresh core is idle, not {other:?}")
+            }
         };
         let (wire, events) = Default::default();
         Self { core, now: 0, wait, wire, events, captures: HashMap::new(), subscriptions: HashMap::new(), calls: HashMap::new() }
@@ -143,7 +145,7 @@ impl Player {
         let (verb, args) = match call {
             Value::String(verb) => (verb.as_str(), &Value::Null),
             Value::Object(object) => object.iter().next().map(|(verb, args)| (verb.as_str(), args)).ok_or("an empty call")?,
-            _ => return Err("a call is a name or an object".to_owned()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => return Err("a call is a name or an object".to_owned()),
         };
         let name = args["as"].as_str().unwrap_or_default().to_owned();
         let subscription = args.as_str().and_then(|name| self.subscriptions.get(name)).copied();
@@ -193,7 +195,9 @@ impl Player {
                 let permanent = error["permanent"] == json!(true);
                 self.core.handle_open_error(OpenError { why, permanent, retry_after_ms: error["retry_after_ms"].as_u64() }, now);
             }
-            _ => return Err("a socket opens, closes, fails or is alive".to_owned()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                return Err("a socket opens, closes, fails or is alive".to_owned());
+            }
         }
         Ok(())
     }
@@ -203,7 +207,7 @@ impl Player {
         match envelope {
             Value::String(text) => Ok(text.clone()),
             Value::Array(batch) => Ok(batch.iter().map(|one| self.filled(one).to_string()).collect::<Vec<_>>().join("\n")),
-            one => Ok(self.filled(one).to_string()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Ok(self.filled(envelope).to_string()),
         }
     }
 
@@ -294,16 +298,16 @@ fn configure(given: &Value) -> Config {
     config.token_provider = given["token_provider"] == json!(true);
     config.name = text("name");
     config.kind = text("kind");
-    config.user = text("user").map(|user| user.parse().unwrap());
+    config.user = text("user").map(|user| user.parse().expect("a user id"));
     config.batch = given["batch"] != json!(false);
     config.backoff = Backoff { base_ms: number("backoff_base_ms", 100), cap_ms: number("backoff_cap_ms", 10_000) };
-    config.first_attempts_max = u32::try_from(number("first_attempts_max", 1)).unwrap();
+    config.first_attempts_max = u32::try_from(number("first_attempts_max", 1)).expect("a small number");
     config.open_timeout_ms = number("open_timeout_ms", 10_000);
     config.handshake_timeout_ms = number("handshake_timeout_ms", 5_000);
     config.request_timeout_ms = number("request_timeout_ms", 10_000);
     config.publish_timeout_ms = number("publish_timeout_ms", 30_000);
     config.drain_timeout_ms = number("drain_timeout_ms", 10_000);
-    config.in_flight_max = usize::try_from(number("in_flight_max", 8_192)).unwrap();
+    config.in_flight_max = usize::try_from(number("in_flight_max", 8_192)).expect("a small number");
     config
 }
 

@@ -44,7 +44,7 @@ pub(super) struct Sources {
     /// Where clients connect, such as 127.0.0.1:9100.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// The port of `listen`; 0 for a free one.
+    /// The port of `listen`; 0 takes free ports for it and, unless that is set too, for `admin`.
     #[arg(long, short, value_name = "PORT")]
     port: Option<u16>,
     /// Where health, readiness, metrics and version are served, or "off".

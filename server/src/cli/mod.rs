@@ -1,12 +1,22 @@
 //! The `arqonbus` command: runs the bus, and speaks to one.
 
+mod bench;
 mod config;
 mod exit;
+mod format;
+mod history;
+mod input;
+mod listing;
 mod logging;
 mod output;
+mod publish;
+mod remote;
+mod request;
 mod schema;
 mod serve;
 mod signals;
+mod status;
+mod subscribe;
 
 use std::process::ExitCode;
 
@@ -18,6 +28,8 @@ use exit::Failure;
 #[derive(Debug, Parser)]
 #[command(name = "arqonbus", version, max_term_width = 120, subcommand_required = true, arg_required_else_help = true, after_help = AFTER_HELP)]
 struct Cli {
+    #[command(flatten)]
+    remote: remote::Remote,
     #[command(subcommand)]
     command: Command,
 }
@@ -34,6 +46,26 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 cannot connect, 4 timed out or outc
 enum Command {
     /// Run the bus.
     Serve(serve::ServeArgs),
+    /// Publish messages.
+    Pub(publish::PubArgs),
+    /// Print what is published to topics.
+    Sub(subscribe::SubArgs),
+    /// Send a request and print the reply.
+    Request(request::RequestArgs),
+    /// Answer requests.
+    Reply(request::ReplyArgs),
+    /// Print what a topic holds.
+    History(history::HistoryArgs),
+    /// List rooms, or the channels of one.
+    Rooms(listing::RoomsArgs),
+    /// List who is joined to a topic.
+    Members(listing::MembersArgs),
+    /// Show how the bus is.
+    Status(status::StatusArgs),
+    /// Measure the way to the bus and back.
+    Ping(status::PingArgs),
+    /// Load a bus and say what it did.
+    Bench(bench::BenchArgs),
     /// Show, check or describe the configuration.
     Config(config::ConfigArgs),
     /// Print the schema of the wire.
@@ -64,8 +96,19 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
+    let remote = &cli.remote;
     match cli.command {
         Command::Serve(args) => serve::run(&args),
+        Command::Pub(args) => remote.run(async |client| publish::run(&args, &client).await),
+        Command::Sub(args) => remote.run(async |client| subscribe::run(&args, &client).await),
+        Command::Request(args) => remote.run(async |client| request::run(&args, &client).await),
+        Command::Reply(args) => remote.run(async |client| request::run_reply(&args, &client).await),
+        Command::History(args) => remote.run(async |client| history::run(&args, &client).await),
+        Command::Rooms(args) => remote.run(async |client| listing::run_rooms(&args, &client).await),
+        Command::Members(args) => remote.run(async |client| listing::run_members(&args, &client).await),
+        Command::Status(args) => remote.run(async |client| status::run(&args, &client).await),
+        Command::Ping(args) => remote.run(async |client| status::run_ping(&args, &client).await),
+        Command::Bench(args) => remote.run(async |client| bench::run(&args, remote, &client).await),
         Command::Config(args) => config::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Completions { shell } => {

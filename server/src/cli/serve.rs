@@ -109,7 +109,7 @@ async fn bus(listener: TcpListener, admin: Option<TcpListener>, config: Config, 
     // The operator's pages stay up while the bus drains: that is when they are looked at.
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
     let admin = admin.map(|admin| tokio::spawn(admin::serve(admin, pages, async { drop(end.await) })));
-    bus.serve(listener, shutdown).await?;
+    bus.serve(listener, shutdown).await.map_err(|error| failed(&error))?;
     bus.drain().await;
     drop(ended);
     if let Some(admin) = admin {

@@ -2,7 +2,7 @@
 
 use arqonbus_protocol::{ErrorCode, LeaveArgs, LeaveResult, Pattern, Refusal, encode_ok};
 
-use super::ask_lane;
+use super::{Aggregate, ask_lane};
 use crate::fanout::Delivery;
 use crate::routing::{Asked, Home, LaneOp, Op};
 use crate::session::{Context, Session, Step};
@@ -17,16 +17,16 @@ pub(super) fn ask(session: &mut Session, asked: Asked, args: &LeaveArgs, cx: &mu
     if !session.patterns.contains(&pattern) {
         return Err(not_joined());
     }
-    ask_pattern(session, &pattern, cx);
-    cx.ok(&asked, &LeaveResult {});
+    session.patterns.retain(|joined| *joined != pattern);
+    cx.steps.push(Step::AskAll(asked, Aggregate::LeavePattern(pattern)));
     Ok(())
 }
 
-/// Leaves a pattern everywhere.
+/// Leaves a pattern everywhere, to join it anew.
 pub(super) fn ask_pattern(session: &mut Session, pattern: &Pattern, cx: &mut Context<'_>) {
     session.patterns.retain(|joined| joined != pattern);
     for shard in 0..cx.shared.shard_ids() {
-        cx.steps.push(Step::Ask(shard, Op::LeavePattern { conn: session.conn, pattern: *pattern }));
+        cx.steps.push(Step::Ask(shard, Op::LeavePattern { conn: session.conn, pattern: *pattern, gather: None }));
     }
 }
 

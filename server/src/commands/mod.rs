@@ -31,6 +31,7 @@ pub(crate) use status::merge as merge_status;
 #[derive(Debug, Clone)]
 pub(crate) enum Aggregate {
     JoinPattern(Box<JoinArgs>),
+    LeavePattern(Pattern),
     ListRooms(ListRoomsArgs),
     ListChannels(Box<ListChannelsArgs>),
     Status,

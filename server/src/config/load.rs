@@ -22,7 +22,7 @@ const NOT_KEYS: [&str; 3] = ["ARQONBUS_CONFIG", "ARQONBUS_URL", "ARQONBUS_TOKEN"
 pub struct Overrides {
     /// `--listen`.
     pub listen: Option<String>,
-    /// `--port`: replaces the port of `listen`, wherever that comes from.
+    /// `--port`: replaces the port of `listen`, wherever that comes from; 0 also frees the port of `admin` where nothing sets it.
     pub port: Option<u16>,
     /// `--admin`.
     pub admin: Option<String>,
@@ -141,6 +141,11 @@ impl Settled {
         let mut address = before.unwrap_or(Config::default().listen);
         address.set_port(port);
         let source = Source::Flag("--port".into());
+        // Whoever starts a bus on any port starts several, and their operators' listeners must not meet either.
+        if port == 0 {
+            let admin = Leaf { path: "admin".into(), value: "127.0.0.1:0".into(), source: source.clone() };
+            self.leaves.entry("admin".into()).or_insert(admin);
+        }
         self.leaves.insert("listen".into(), Leaf { path: "listen".into(), value: address.to_string().into(), source });
     }
 

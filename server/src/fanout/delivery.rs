@@ -69,6 +69,8 @@ pub(crate) enum Then {
 pub(crate) enum Part {
     /// Lanes here that match a pattern; each sends its opening.
     Pattern { lanes: u32 },
+    /// A pattern is left here.
+    Left,
     /// Rooms here.
     Rooms(Vec<RoomSummary>),
     /// Channels here.

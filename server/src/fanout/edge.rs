@@ -306,7 +306,7 @@ impl Edge {
         let answer = gather.answer(&self.shared);
         if let Some(pattern) = gather.refused_pattern() {
             let conn = self.id(key);
-            self.asks.extend((0..self.shared.shard_ids()).map(|shard| (shard, Op::LeavePattern { conn, pattern })));
+            self.asks.extend((0..self.shared.shard_ids()).map(|shard| (shard, Op::LeavePattern { conn, pattern, gather: None })));
         }
         self.to(key, &answer);
         let Some(conn) = self.connections.get_mut(key) else { return };

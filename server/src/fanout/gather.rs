@@ -1,6 +1,6 @@
 //! Answers that every shard has a part in, while their parts come in.
 
-use arqonbus_protocol::{JoinResult, Pattern, Refusal, TopicStart, encode_ok, encode_refused, limits};
+use arqonbus_protocol::{JoinResult, LeaveResult, Pattern, Refusal, TopicStart, encode_ok, encode_refused, limits};
 
 use super::{Part, StatusPart};
 use crate::commands::{self, Aggregate};
@@ -42,6 +42,7 @@ impl Gather {
         }
         self.shards -= 1;
         match part {
+            Part::Left => {}
             Part::Pattern { lanes } => self.lanes += i64::from(lanes),
             Part::Rooms(rooms) => self.rooms.extend(rooms),
             Part::Channels(channels) => self.channels.extend(channels),
@@ -60,7 +61,7 @@ impl Gather {
     pub(crate) fn refused_pattern(&self) -> Option<Pattern> {
         match &self.aggregate {
             Aggregate::JoinPattern(args) if self.refused.is_some() => Some(args.pattern()),
-            Aggregate::JoinPattern(_) | Aggregate::ListRooms(_) | Aggregate::ListChannels(_) | Aggregate::Status => None,
+            Aggregate::JoinPattern(_) | Aggregate::LeavePattern(_) | Aggregate::ListRooms(_) | Aggregate::ListChannels(_) | Aggregate::Status => None,
         }
     }
 
@@ -80,6 +81,7 @@ impl Gather {
                 let topics = self.openings.iter().copied().take(limits::JOIN_TOPICS_MAX).collect();
                 encode_ok(id, &JoinResult { topics, complete: self.openings.len() <= limits::JOIN_TOPICS_MAX })
             }
+            Aggregate::LeavePattern(_) => encode_ok(id, &LeaveResult {}),
             Aggregate::ListRooms(args) => encode_ok(id, &commands::merge_rooms(args, std::mem::take(&mut self.rooms))),
             Aggregate::ListChannels(args) => encode_ok(id, &commands::merge_channels(args, std::mem::take(&mut self.channels))),
             Aggregate::Status => encode_ok(id, &commands::merge_status(shared, &self.status)),

@@ -53,7 +53,8 @@ impl Edge {
             return Call::Slow;
         }
         match silent_ms {
-            silent if silent > 2 * heartbeat_ms => Call::Close(CloseCode::NoPong),
+            // A sweep may be the first to look for longer than that: nobody is closed who was not asked.
+            silent if silent > 2 * heartbeat_ms && conn.pinged => Call::Close(CloseCode::NoPong),
             silent if silent >= heartbeat_ms && !conn.pinged => Call::Ping,
             _ => Call::Nothing,
         }

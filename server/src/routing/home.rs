@@ -116,7 +116,7 @@ impl Home {
             Op::Lane(topic, op) => self.ask_topic(topic, op),
             Op::Send(publish) => self.send(&publish),
             Op::JoinPattern { asked, gather, args } => self.join_pattern(&asked, gather, &args),
-            Op::LeavePattern { conn, pattern } => self.leave_pattern(conn, &pattern),
+            Op::LeavePattern { conn, pattern, gather } => self.leave_pattern(conn, &pattern, gather),
             Op::CatchUp { lane, conn, from } => self.ask_lane(lane.key, LaneOp::CatchUp { conn, from }),
             Op::Part { lane, conn } => self.part(lane.key, conn),
             Op::PartPatterns { conn } => self.patterns.retain(|member| member.conn != conn),

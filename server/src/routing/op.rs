@@ -48,8 +48,8 @@ pub(crate) enum Op {
     Send(Box<PublishOp>),
     /// Join all topics that match, here.
     JoinPattern { asked: Asked, gather: u32, args: Box<JoinArgs> },
-    /// Leave a pattern, here.
-    LeavePattern { conn: ConnId, pattern: Pattern },
+    /// Leave a pattern, here; somebody may wait for it to be over.
+    LeavePattern { conn: ConnId, pattern: Pattern, gather: Option<u32> },
     /// The next page for a member that is catching up.
     CatchUp { lane: LaneId, conn: ConnId, from: Position },
     /// A connection is gone from a lane.

@@ -33,7 +33,15 @@ impl Home {
         }
     }
 
-    pub(super) fn leave_pattern(&mut self, conn: ConnId, pattern: &Pattern) {
+    pub(super) fn leave_pattern(&mut self, conn: ConnId, pattern: &Pattern, gather: Option<u32>) {
+        self.leave_matching(conn, pattern);
+        // Behind everything that these lanes have sent to the connection.
+        if let Some(gather) = gather {
+            self.egress.part(conn, gather, Part::Left);
+        }
+    }
+
+    fn leave_matching(&mut self, conn: ConnId, pattern: &Pattern) {
         let Some(at) = self.patterns.iter().position(|member| member.conn == conn && member.pattern == *pattern) else { return };
         self.patterns.swap_remove(at);
         let matching: Vec<Key> = self.by_topic.iter().filter(|(topic, _)| pattern.matches(topic)).map(|(_, key)| *key).collect();

@@ -150,6 +150,7 @@ impl Core {
             let asked = asked.clone();
             let op = match aggregate {
                 Aggregate::JoinPattern(args) => Op::JoinPattern { asked, gather, args: args.clone() },
+                Aggregate::LeavePattern(pattern) => Op::LeavePattern { conn: asked.conn, pattern: *pattern, gather: Some(gather) },
                 Aggregate::ListRooms(args) => Op::ListRooms { asked, gather, args: args.clone() },
                 Aggregate::ListChannels(args) => Op::ListChannels { asked, gather, args: args.clone() },
                 Aggregate::Status => Op::Status { asked, gather },

@@ -216,7 +216,7 @@ impl Signal<'_> {
             Self::AcceptPaused | Self::SlowConsumer { .. } | Self::DedupEvicted { .. } | Self::Storage { state: StorageState::Degraded } => {
                 Level::WARN
             }
-            Self::Started { .. } | Self::Storage { .. } | Self::Draining { .. } | Self::Drained { .. } | Self::Deleted { .. } => Level::INFO,
+            Self::Started { .. } | Self::Storage { .. } | Self::Draining { .. } | Self::Drained { .. } => Level::INFO,
             Self::Connected { .. }
             | Self::Identified { .. }
             | Self::Disconnected { .. }
@@ -224,6 +224,7 @@ impl Signal<'_> {
             | Self::Joined { .. }
             | Self::Left { .. }
             | Self::Created { .. }
+            | Self::Deleted { .. }
             | Self::Forgotten { .. }
             | Self::Refused { .. }
             | Self::Gap { .. } => Level::DEBUG,

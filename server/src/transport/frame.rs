@@ -9,8 +9,10 @@ pub(crate) const HEADER_OUT_BYTES_MAX: usize = 10;
 const CONTROL_BYTES_MAX: usize = 125;
 /// A receive buffer larger than this is given back once it is empty.
 const KEEP_BUFFER_BYTES: usize = 4 * 1024;
-/// Frames of one fragmented message: bounds what endless tiny fragments cost.
-const FRAGMENTS_MAX: u32 = 10_000;
+/// A fragment of fewer bytes is tiny: it costs more than it carries.
+const TINY_FRAGMENT_BYTES: usize = 32;
+/// Tiny fragments of one message. Others are bounded by the size of the message; empty ones by nothing else.
+const TINY_FRAGMENTS_MAX: u32 = 10_000;
 
 /// What an opcode says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +45,7 @@ pub(crate) enum Incoming<'a> {
 pub(crate) struct Decoder {
     /// The beginning of a frame that has not come whole.
     partial: Vec<u8>,
-    /// A message in fragments: its opcode, what has come of it, how many frames that took.
+    /// A message in fragments: its opcode, what has come of it, how many tiny ones were among them.
     assembly: Option<Box<(Opcode, Vec<u8>, u32)>>,
 }
 
@@ -112,14 +114,14 @@ impl Decoder {
             (Opcode::Text | Opcode::Binary, _) if self.assembly.is_some() => Err(CloseCode::Protocol),
             (opcode @ (Opcode::Text | Opcode::Binary), true) => whole(opcode, payload, receive),
             (opcode @ (Opcode::Text | Opcode::Binary), false) => {
-                self.assembly = Some(Box::new((opcode, payload.to_vec(), 1)));
+                self.assembly = Some(Box::new((opcode, payload.to_vec(), 0)));
                 Ok(true)
             }
             (Opcode::Continuation, fin) => {
                 let assembly = self.assembly.as_mut().ok_or(CloseCode::Protocol)?;
                 assembly.1.extend_from_slice(payload);
-                assembly.2 += 1;
-                if assembly.2 > FRAGMENTS_MAX {
+                assembly.2 += u32::from(payload.len() < TINY_FRAGMENT_BYTES);
+                if assembly.2 > TINY_FRAGMENTS_MAX {
                     return Err(CloseCode::TooLarge);
                 }
                 match self.assembly.take_if(|_| fin) {

@@ -1,3 +1,5 @@
+//! Frames, byte by byte.
+
 use super::*;
 
 /// A client's frame.
