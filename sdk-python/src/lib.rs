@@ -7,6 +7,7 @@ mod errors;
 mod history;
 mod json;
 mod message;
+mod proof;
 mod runtime;
 mod sending;
 mod subscription;
@@ -28,6 +29,8 @@ mod _arqonbus {
     use crate::json::{dumps, loads};
     #[pymodule_export]
     use crate::message::{Ack, Deleted, Ended, Gap, Message, Position, Presence};
+    #[pymodule_export]
+    use crate::proof::{Core, decode, refusal};
     #[pymodule_export]
     use crate::runtime::{after_fork_in_child, runtime_threads};
     #[pymodule_export]

@@ -492,13 +492,16 @@ class History:
     async def __anext__(self) -> Message:
         """The next message."""
         if not self._page:
-            future = self._bus._link.future()
-            self._native.next_page(future)
-            page: Sequence[Message] | None = await future
+            page = await self._next_page()
             if page is None:
                 raise StopAsyncIteration
             self._page.extend(page)
         return self._page.popleft()
+
+    async def _next_page(self) -> Sequence[Message] | None:
+        future = self._bus._link.future()
+        self._native.next_page(future)
+        return await future  # type: ignore[no-any-return]
 
     async def list(self) -> list[Message]:
         """All that is left, as a list."""

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from ._arqonbus import Deleted, Ended, Gap, Message, Position, Presence, Subscription
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from ._arqonbus import Ack
-    from ._bus import Bus
+    from ._bus import Bus, SendOptions
 
 logger = logging.getLogger("arqonbus")
 
@@ -110,11 +110,11 @@ class Topic(_Stream):
         self._on_presence.append(handler)
         return handler
 
-    async def publish(self, payload: object, **options: Any) -> Ack:
+    async def publish(self, payload: object, **options: Unpack[SendOptions]) -> Ack:
         """Publishes to this topic; see `Bus.publish`."""
         return await self._bus.publish(self.pattern, payload, **options)
 
-    def publish_nowait(self, payload: object, **options: Any) -> None:
+    def publish_nowait(self, payload: object, **options: Unpack[SendOptions]) -> None:
         """Publishes to this topic without an ack; see `Bus.publish_nowait`."""
         self._bus.publish_nowait(self.pattern, payload, **options)
 
@@ -147,6 +147,30 @@ class Topic(_Stream):
                 raise error
             yield item
 
+    async def _take(self) -> list[Message]:
+        """The next messages, as many as there are; none at the end."""
+        while True:
+            if not self._batch:
+                try:
+                    await self._fill()
+                except StopAsyncIteration:
+                    return []
+            messages: list[Message] = []
+            try:
+                while self._batch:
+                    if type(item := self._batch.popleft()) is Message:
+                        messages.append(item)
+                    elif messages:
+                        # A gap is told after all messages before it, and so is the end.
+                        self._batch.appendleft(item)
+                        break
+                    else:
+                        self._aside(item)
+            except StopAsyncIteration:
+                return []
+            if messages:
+                return messages
+
     def _aside(self, item: object) -> None:
         if type(item) is Ended:
             raise self._end(item)
@@ -176,3 +200,14 @@ class Inbox(_Stream):
         if type(item) is Ended:
             raise self._end(item)
         return item  # type: ignore[no-any-return]
+
+    async def _take(self) -> list[Message]:
+        """The next messages, as many as there are; none at the end."""
+        try:
+            first = await anext(self)
+        except StopAsyncIteration:
+            return []
+        messages = [first]
+        while self._batch and type(self._batch[0]) is Message:
+            messages.append(self._batch.popleft())
+        return messages
