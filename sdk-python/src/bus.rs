@@ -58,7 +58,14 @@ impl Bus {
 #[pymethods]
 impl Bus {
     /// Sends, and gives `future` the ack.
-    fn publish(&self, py: Python<'_>, target: &str, payload: &Bound<'_, PyAny>, options: Option<&Bound<'_, PyDict>>, future: Py<PyAny>) -> PyResult<()> {
+    fn publish(
+        &self,
+        py: Python<'_>,
+        target: &str,
+        payload: &Bound<'_, PyAny>,
+        options: Option<&Bound<'_, PyDict>>,
+        future: Py<PyAny>,
+    ) -> PyResult<()> {
         let (client, sent) = (self.client()?, Sent::new(target, payload, options)?);
         self.begin(py, future, async move {
             let ack = sent.apply(&client).await?;
@@ -78,7 +85,14 @@ impl Bus {
     }
 
     /// Sends a request, and gives `future` the reply.
-    fn request(&self, py: Python<'_>, topic: &str, payload: &Bound<'_, PyAny>, options: Option<&Bound<'_, PyDict>>, future: Py<PyAny>) -> PyResult<()> {
+    fn request(
+        &self,
+        py: Python<'_>,
+        topic: &str,
+        payload: &Bound<'_, PyAny>,
+        options: Option<&Bound<'_, PyDict>>,
+        future: Py<PyAny>,
+    ) -> PyResult<()> {
         let (client, sent) = (self.client()?, Sent::new(topic, payload, options)?);
         let topic = topic.to_owned();
         self.begin(py, future, async move {
@@ -106,8 +120,16 @@ impl Bus {
     /// Joins a topic or pattern, and gives `future` the [`Subscription`].
     #[expect(clippy::too_many_arguments, reason = "one for each option of a join, called only by the package")]
     fn join(
-        &self, py: Python<'_>, pattern: String, since: Option<Bound<'_, Position>>, replay: Option<u32>, positions: Option<Bound<'_, PyDict>>,
-        presence: bool, queue: Option<usize>, conflate: bool, future: Py<PyAny>,
+        &self,
+        py: Python<'_>,
+        pattern: String,
+        since: Option<Bound<'_, Position>>,
+        replay: Option<u32>,
+        positions: Option<Bound<'_, PyDict>>,
+        presence: bool,
+        queue: Option<usize>,
+        conflate: bool,
+        future: Py<PyAny>,
     ) -> PyResult<()> {
         let client = self.client()?;
         let since = since.map(|since| since.get().to_wire()).transpose()?;
@@ -153,7 +175,13 @@ impl Bus {
     /// Begins to read a topic's history.
     #[expect(clippy::too_many_arguments, reason = "one for each option of a history, called only by the package")]
     fn history(
-        &self, py: Python<'_>, topic: String, since: Option<Bound<'_, PyAny>>, until: Option<Bound<'_, PyAny>>, limit: Option<u64>, backward: bool,
+        &self,
+        py: Python<'_>,
+        topic: String,
+        since: Option<Bound<'_, PyAny>>,
+        until: Option<Bound<'_, PyAny>>,
+        limit: Option<u64>,
+        backward: bool,
         page_size: Option<u32>,
     ) -> PyResult<History> {
         let (since, until) = (since.map(|since| bound(&since)).transpose()?, until.map(|until| bound(&until)).transpose()?);

@@ -21,7 +21,13 @@ type TokenReply = oneshot::Sender<Result<String, String>>;
 /// are provided by the application, gives the place where the wishes for them come in.
 #[pyfunction]
 #[pyo3(signature = (url, options, bridge, future))]
-pub(crate) fn connect(py: Python<'_>, url: String, options: &Bound<'_, PyDict>, bridge: &Bound<'_, Bridge>, future: Py<PyAny>) -> PyResult<Option<Tokens>> {
+pub(crate) fn connect(
+    py: Python<'_>,
+    url: String,
+    options: &Bound<'_, PyDict>,
+    bridge: &Bound<'_, Bridge>,
+    future: Py<PyAny>,
+) -> PyResult<Option<Tokens>> {
     let (builder, tokens) = configure(Client::builder(url).agent(concat!("arqonbus-python/", env!("CARGO_PKG_VERSION"))), options)?;
     let runtime = Runtime::shared()?;
     let mut connecting = AbortOnDrop(runtime.handle().spawn(builder.connect()));

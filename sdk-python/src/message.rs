@@ -303,5 +303,9 @@ pub(crate) struct Ended {
 /// Headers as JSON pairs.
 pub(crate) fn headers(headers: Option<&Bound<'_, PyDict>>) -> PyResult<Vec<(String, String)>> {
     let Some(headers) = headers else { return Ok(Vec::new()) };
-    headers.iter().map(|(name, value)| Ok((name.extract()?, value.extract()?))).collect::<PyResult<_>>().map_err(|_: PyErr| invalid("headers are text by text"))
+    headers
+        .iter()
+        .map(|(name, value)| Ok((name.extract()?, value.extract()?)))
+        .collect::<PyResult<_>>()
+        .map_err(|_: PyErr| invalid("headers are text by text"))
 }

@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # A test that takes longer hangs.
 SECONDS = 60.0
 
+pytest_plugins = ["pytester"]
+
 os.environ.setdefault("ARQONBUS_BIN", str(ROOT / "target" / "debug" / "arqonbus"))
 
 _rooms = itertools.count(1)

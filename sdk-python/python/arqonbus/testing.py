@@ -61,8 +61,15 @@ class Server:
     def start(self) -> Self:
         """Starts it, the second time on the same port, and waits until it listens."""
         command = [self._binary, "serve", "--port", str(self._port), "--admin", "127.0.0.1:0", "--announce", *self._args]
+        # What configures some server of this machine is not meant for this one.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ARQONBUS_")}
         self._process = process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env=environment,
         )
         assert process.stdout is not None
         watchdog = threading.Timer(_START_SECONDS, process.kill)

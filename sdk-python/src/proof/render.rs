@@ -12,10 +12,9 @@ pub(super) fn event(event: Event) -> Value {
         Event::Lost { why } => json!({ "event": "lost", "why": why }),
         Event::Closed(fault) => closed(&fault),
         Event::TokenNeeded => json!({ "event": "token_needed" }),
-        Event::Joined { subscription, result, again } => of(
-            subscription,
-            json!({ "event": "joined", "again": again, "topics": result.topics.len(), "complete": result.complete }),
-        ),
+        Event::Joined { subscription, result, again } => {
+            of(subscription, json!({ "event": "joined", "again": again, "topics": result.topics.len(), "complete": result.complete }))
+        }
         Event::Message { subscription, message: received } => of(subscription, message(&received, "message")),
         Event::Gap { subscription, topic, gap } => of(
             subscription,

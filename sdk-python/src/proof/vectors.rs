@@ -1,6 +1,10 @@
 //! What an envelope was decoded to, as the README of the vectors describes it.
 
-use arqonbus_client::protocol::{ClientEnvelope, Delivery, EventBody, RawJson, ServerEnvelope, Target, Timestamp, encode_event};
+use arqonbus_client::protocol::{
+    ChannelInfoResult, ClientEnvelope, ConnectResult, CreateChannelResult, DeleteChannelResult, Delivery, DisconnectResult, EventBody, HelpResult,
+    HistoryResult, JoinResult, LeaveResult, ListChannelsResult, ListRoomsResult, MembersResult, PingResult, PublishResult, RawJson, RefreshResult,
+    ServerEnvelope, StatusResult, Target, Timestamp, encode_event,
+};
 use pyo3::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -8,10 +12,11 @@ use super::nonsense;
 
 /// Decodes one envelope and describes it.
 #[pyfunction]
-pub(crate) fn decode(direction: &str, text: &str) -> PyResult<String> {
+#[pyo3(signature = (direction, text, result_of = None))]
+pub(crate) fn decode(direction: &str, text: &str, result_of: Option<&str>) -> PyResult<String> {
     let description = match direction {
         "client" => client(&ClientEnvelope::decode(text).map_err(nonsense)?),
-        "server" => server(&ServerEnvelope::decode(text).map_err(nonsense)?)?,
+        "server" => server(&ServerEnvelope::decode(text).map_err(nonsense)?, result_of)?,
         other => return Err(nonsense(format!("no such direction: {other}"))),
     };
     Ok(description.to_string())
@@ -48,12 +53,12 @@ fn client(envelope: &ClientEnvelope<'_>) -> Value {
     }
 }
 
-fn server(envelope: &ServerEnvelope<'_>) -> PyResult<Value> {
+fn server(envelope: &ServerEnvelope<'_>, result_of: Option<&str>) -> PyResult<Value> {
     Ok(match envelope {
         ServerEnvelope::Message(delivery) => message(delivery),
         ServerEnvelope::Response(response) => {
             let (status, member, outcome) = match &response.outcome {
-                Ok(result) => ("ok", "result", value(*result)),
+                Ok(result) => ("ok", "result", typed_result(result_of, *result)?),
                 Err(refusal) => ("error", "error", json!(refusal)),
             };
             described("response", [("request_id", Some(json!(response.request_id))), ("status", Some(json!(status))), (member, Some(outcome))])
@@ -100,6 +105,34 @@ fn message(delivery: &Delivery<'_>) -> Value {
 fn data_of(body: &EventBody) -> Value {
     let bytes = encode_event(body, None, &Timestamp::from_unix_ms(0));
     serde_json::from_slice::<Value>(&bytes).expect("an event is JSON")["data"].clone()
+}
+
+/// A result through its type, where the frame says whose it is.
+fn typed_result(of: Option<&str>, raw: RawJson<'_>) -> PyResult<Value> {
+    fn through<T: serde::Serialize + serde::de::DeserializeOwned>(raw: RawJson<'_>) -> PyResult<Value> {
+        let typed: T = raw.parse().map_err(|(at, why)| nonsense(format!("{why} at {at}")))?;
+        serde_json::to_value(&typed).map_err(nonsense)
+    }
+    match of {
+        None => Ok(value(raw)),
+        Some("publish") => through::<PublishResult>(raw),
+        Some("connect") => through::<ConnectResult>(raw),
+        Some("ping") => through::<PingResult>(raw),
+        Some("status") => through::<StatusResult>(raw),
+        Some("create_channel") => through::<CreateChannelResult>(raw),
+        Some("delete_channel") => through::<DeleteChannelResult>(raw),
+        Some("join_channel") => through::<JoinResult>(raw),
+        Some("leave_channel") => through::<LeaveResult>(raw),
+        Some("list_rooms") => through::<ListRoomsResult>(raw),
+        Some("list_channels") => through::<ListChannelsResult>(raw),
+        Some("channel_info") => through::<ChannelInfoResult>(raw),
+        Some("members") => through::<MembersResult>(raw),
+        Some("history") => through::<HistoryResult>(raw),
+        Some("refresh") => through::<RefreshResult>(raw),
+        Some("disconnect") => through::<DisconnectResult>(raw),
+        Some("help") => through::<HelpResult>(raw),
+        Some(other) => Err(nonsense(format!("no such command: {other}"))),
+    }
 }
 
 fn target(target: &Target) -> Value {
