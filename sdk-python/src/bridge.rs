@@ -14,6 +14,9 @@ use slab::Slab;
 use crate::errors;
 use crate::runtime::{check_generation, generation};
 
+/// Rounds of one wake-up; then the event loop goes on, and is woken again.
+const ROUNDS_MAX: usize = 1_024;
+
 /// What a call gives back, made into a Python object under the GIL.
 pub(crate) type Answer = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 /// A call of the Rust client.
@@ -32,7 +35,7 @@ enum Task {
 #[pyclass(frozen, module = "arqonbus._arqonbus")]
 pub(crate) struct Bridge {
     tasks: Mutex<Slab<Task>>,
-    doorbell: Mutex<Arc<Doorbell>>,
+    doorbell: Arc<Doorbell>,
     generation: u64,
 }
 
@@ -40,35 +43,42 @@ pub(crate) struct Bridge {
 impl Bridge {
     #[new]
     fn new() -> PyResult<Self> {
-        let bell = Arc::new(Doorbell::new(Bell::open()?));
-        Ok(Self { tasks: Mutex::default(), doorbell: Mutex::new(bell), generation: generation() })
+        let doorbell = Arc::new(Doorbell::new(Bell::open()?));
+        Ok(Self { tasks: Mutex::default(), doorbell, generation: generation() })
     }
 
     /// The file descriptor that becomes readable when `run` should be called; -1 where the platform has none.
     fn fileno(&self) -> i32 {
-        self.bell().bell.fileno()
+        self.bell().bell().fileno()
     }
 
     /// Rings by calling `call` from a thread of its own, for loops that cannot watch a file descriptor. Before anything else.
     fn ring_by(&self, call: Py<PyAny>) -> PyResult<()> {
-        *self.doorbell.lock().map_err(crate::runtime::poisoned)? = Arc::new(Doorbell::new(Bell::caller(call)?));
+        self.bell().set(Bell::caller(call)?);
         Ok(())
     }
 
-    /// Polls everything that has become ready.
+    /// Polls everything that has become ready, and what becomes ready by that, as a call that waits behind another does.
     fn run(&self, py: Python<'_>) -> PyResult<()> {
         check_generation(self.generation)?;
         let doorbell = self.bell();
-        for token in doorbell.answer() {
-            self.poll(py, &doorbell, token)?;
+        for _ in 0..ROUNDS_MAX {
+            let ready = doorbell.answer();
+            if ready.is_empty() {
+                break;
+            }
+            for token in ready {
+                self.poll(py, &doorbell, token)?;
+            }
         }
         Ok(())
     }
 
-    /// Drops all calls. Their futures stay as they are.
+    /// Drops all calls, and the bell. Their futures stay as they are.
     fn close(&self) {
         let tasks = std::mem::take(&mut *self.tasks());
         drop(tasks);
+        self.bell().set(Bell::Silent);
     }
 
     /// How many calls wait for an answer, for tests.
@@ -136,7 +146,7 @@ impl Bridge {
     }
 
     fn bell(&self) -> Arc<Doorbell> {
-        Arc::clone(&self.doorbell.lock().expect("nothing panics while it holds this lock"))
+        Arc::clone(&self.doorbell)
     }
 }
 
@@ -162,21 +172,21 @@ fn tell(reader: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
-/// What has become ready, and the bell that says so. Bounded by the number of tasks: a token is at most once in the list.
+/// What has become ready, and the bell that says so. Bounded by the number of calls: what waits rings once.
 struct Doorbell {
     ready: Mutex<Vec<usize>>,
     rung: AtomicBool,
-    bell: Bell,
+    bell: Mutex<Bell>,
 }
 
 impl Doorbell {
     fn new(bell: Bell) -> Self {
-        Self { ready: Mutex::default(), rung: AtomicBool::new(false), bell }
+        Self { ready: Mutex::default(), rung: AtomicBool::new(false), bell: Mutex::new(bell) }
     }
 
     /// Takes what is ready. The bell is silenced first, so that what comes meanwhile rings again.
     fn answer(&self) -> Vec<usize> {
-        self.bell.silence();
+        self.bell().silence();
         self.rung.store(false, Ordering::SeqCst);
         std::mem::take(&mut *self.ready.lock().expect("nothing panics while it holds this lock"))
     }
@@ -188,8 +198,17 @@ impl Doorbell {
         }
         drop(ready);
         if !self.rung.swap(true, Ordering::SeqCst) {
-            self.bell.ring();
+            self.bell().ring();
         }
+    }
+
+    fn set(&self, bell: Bell) {
+        let old = std::mem::replace(&mut *self.bell(), bell);
+        drop(old);
+    }
+
+    fn bell(&self) -> MutexGuard<'_, Bell> {
+        self.bell.lock().expect("nothing panics while it holds this lock")
     }
 }
 
@@ -219,8 +238,7 @@ enum Bell {
     Pair { near: std::os::unix::net::UnixStream, far: std::os::unix::net::UnixStream },
     /// A thread that calls into Python.
     Caller(SyncSender<()>),
-    /// Nothing yet.
-    #[cfg(not(unix))]
+    /// Nothing, or nothing any more.
     Silent,
 }
 
@@ -255,9 +273,7 @@ impl Bell {
         match self {
             #[cfg(unix)]
             Self::Pair { near, .. } => std::os::fd::AsRawFd::as_raw_fd(near),
-            Self::Caller(_) => -1,
-            #[cfg(not(unix))]
-            Self::Silent => -1,
+            Self::Caller(_) | Self::Silent => -1,
         }
     }
 
@@ -271,7 +287,6 @@ impl Bell {
             Self::Caller(ring) => {
                 let _rung_already = ring.try_send(());
             }
-            #[cfg(not(unix))]
             Self::Silent => {}
         }
     }
@@ -282,9 +297,7 @@ impl Bell {
             Self::Pair { near, .. } => {
                 let _nothing_rang = std::io::Read::read(&mut &*near, &mut [0; 64]);
             }
-            Self::Caller(_) => {}
-            #[cfg(not(unix))]
-            Self::Silent => {}
+            Self::Caller(_) | Self::Silent => {}
         }
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Bus {
     runtime: Mutex<Option<Arc<Runtime>>>,
     bridge: Py<Bridge>,
     generation: u64,
+    /// Whose turn it is to hand a publish over: one waits for room, the others behind it, so that the order of the calls is kept.
+    turns: Arc<tokio::sync::Mutex<()>>,
     states: Mutex<watch::Receiver<arqonbus_client::State>>,
     /// The state that `next_state` gave last.
     given: Arc<Mutex<Option<arqonbus_client::State>>>,
@@ -36,6 +38,7 @@ impl Bus {
         Self {
             states: Mutex::new(client.watch_state()),
             given: Arc::default(),
+            turns: Arc::default(),
             refusals: Arc::new(tokio::sync::Mutex::new(client.refusals())),
             client: Mutex::new(Some(client)),
             runtime: Mutex::new(Some(runtime)),
@@ -67,8 +70,12 @@ impl Bus {
         future: Py<PyAny>,
     ) -> PyResult<()> {
         let (client, sent) = (self.client()?, Sent::new(target, payload, options)?);
+        let turns = Arc::clone(&self.turns);
         self.begin(py, future, async move {
-            let ack = sent.apply(&client).await?;
+            let turn = turns.lock().await;
+            let receipt = sent.apply(&client).send().await?;
+            drop(turn);
+            let ack = receipt.await?;
             Ok(Box::new(move |py: Python<'_>| Ok(Py::new(py, Ack::new(py, &ack)?)?.into_any())) as Answer)
         })
     }
@@ -76,6 +83,7 @@ impl Bus {
     /// Sends without an ack. False where the client is at its bound: nothing was sent then.
     fn publish_nowait(&self, py: Python<'_>, target: &str, payload: &Bound<'_, PyAny>, options: Option<&Bound<'_, PyDict>>) -> PyResult<bool> {
         let (client, sent) = (self.client()?, Sent::new(target, payload, options)?);
+        let Ok(_turn) = self.turns.try_lock() else { return Ok(false) };
         let mut sending = Box::pin(async { sent.apply(&client).nowait().await });
         match sending.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => Ok(true),

@@ -24,7 +24,7 @@ def run(*args: str, stdin: str | None = None) -> "subprocess.CompletedProcess[st
 def test_pub_and_sub(arqonbus_server: Server, room: str) -> None:
     url = ["--url", arqonbus_server.url]
     assert run("pub", *url, f"{room}:a", '{"text":"hi"}').returncode == 0
-    assert run("pub", *url, f"{room}:a", stdin='1\n\nplain words\n[true]\n').returncode == 0
+    assert run("pub", *url, f"{room}:a", stdin="1\n\nplain words\n[true]\n").returncode == 0
     ended = run("sub", *url, f"{room}:a", "--replay", "10", "--count", "4")
     assert (ended.returncode, ended.stdout) == (0, '{"text":"hi"}\n1\n"plain words"\n[true]\n')
     envelope = json.loads(run("sub", *url, f"{room}:a", "--replay", "1", "--count", "1", "--envelope").stdout)

@@ -49,7 +49,19 @@ def nested(levels: int) -> Any:
 
 @pytest.mark.parametrize(
     "value",
-    [math.nan, math.inf, {"a": -math.inf}, {1: 2}, {None: 1}, {"a": object()}, {1, 2}, b"bytes", "\ud800", nested(32), 10**400],
+    [
+        math.nan,
+        math.inf,
+        {"a": -math.inf},
+        {1: 2},
+        {None: 1},
+        {"a": object()},
+        {1, 2},
+        b"bytes",
+        "\ud800",
+        nested(32),
+        10**400,
+    ],
     ids=lambda value: repr(value)[:20],
 )
 def test_what_json_cannot_hold_is_invalid(value: Any) -> None:
@@ -92,7 +104,13 @@ def test_dataclasses_go_out_and_come_back() -> None:
     text = _arqonbus.dumps(shape)
     assert payload_as(Shape, text) == shape
     assert payload_as(list[int], "[1,2]") == [1, 2]
-    for wrong in ['{"name":1,"points":[]}', '{"name":"a"}', "[]", '{"name":"a","points":[{"x":"y"}]}', '{"name":"a","points":[],"kind":"?"}']:
+    for wrong in [
+        '{"name":1,"points":[]}',
+        '{"name":"a"}',
+        "[]",
+        '{"name":"a","points":[{"x":"y"}]}',
+        '{"name":"a","points":[],"kind":"?"}',
+    ]:
         with pytest.raises(arqonbus.DecodeError):
             payload_as(Shape, wrong)
 
@@ -100,7 +118,12 @@ def test_dataclasses_go_out_and_come_back() -> None:
 def test_other_values_are_made_plain() -> None:
     now = datetime.datetime(2026, 11, 22, tzinfo=datetime.timezone.utc)
     key = uuid.UUID(int=1)
-    assert _arqonbus.loads(_arqonbus.dumps([now, key, Colour.RED, (1, 2)])) == [now.isoformat(), str(key), "red", [1, 2]]
+    assert _arqonbus.loads(_arqonbus.dumps([now, key, Colour.RED, (1, 2)])) == [
+        now.isoformat(),
+        str(key),
+        "red",
+        [1, 2],
+    ]
 
 
 def test_models_and_structs_go_out_and_come_back() -> None:

@@ -77,9 +77,7 @@ def test_requests_are_answered_in_threads(arqonbus_server: Server, room: str) ->
 
 def test_a_bus_is_shared_by_threads(arqonbus_server: Server, room: str) -> None:
     with arqonbus.connect(arqonbus_server.url) as bus:
-        threads = [
-            threading.Thread(target=lambda n=n: [bus.publish(f"{room}:a", [n, i]) for i in range(50)]) for n in range(4)
-        ]
+        threads = [threading.Thread(target=lambda n=n: [bus.publish(f"{room}:a", [n, i]) for i in range(50)]) for n in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:

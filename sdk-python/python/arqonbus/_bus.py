@@ -139,8 +139,10 @@ class Bus:
         self._on_state: list[Callable[[State], object]] = []
         self._on_refused: list[Callable[[ArqonBusError], object]] = []
         self._responders: set[Responder] = set()
+        self._known: tuple[str, str | None] = ("", None)
         self.url = url
         """The address."""
+        self._identity()
         _follow(weakref.ref(self), link, native.next_state, "_told_state")
         _follow(weakref.ref(self), link, native.next_refusal, "_told_refusal")
 
@@ -162,14 +164,19 @@ class Bus:
     @property
     def client_id(self) -> str:
         """The id that the server gave this connection."""
-        identity = self._native.identity
-        return identity[0] if identity else ""
+        return self._identity()[0]
 
     @property
     def user(self) -> str | None:
         """The user whom this client acts for."""
+        return self._identity()[1]
+
+    def _identity(self) -> tuple[str, str | None]:
         identity = self._native.identity
-        return identity[1] if identity else None
+        if identity is not None:
+            # What was is still said when the bus is closed.
+            self._known = identity[:2]
+        return self._known
 
     @property
     def last_loss(self) -> str | None:
@@ -406,6 +413,7 @@ class Bus:
 
     async def _end(self, *, drain: bool) -> None:
         try:
+            self._identity()
             for responder in tuple(self._responders):
                 await responder.aclose()
             future = self._link.future()
@@ -422,9 +430,7 @@ class Bus:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._finish(drain=kind is None)
 
 
@@ -535,9 +541,7 @@ class Responder:
         await self.ready()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self.aclose()
 
     async def _serve(self, topic: str) -> None:

@@ -65,9 +65,7 @@ class Opening(Generic[M]):
         self._opened = opened = await self._begin()
         return opened
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._opened is not None:
             opened, self._opened = self._opened, None
             await opened.__aexit__(kind, error, trace)

@@ -270,9 +270,7 @@ class Bus:
         page_size: int | None = None,
     ) -> Iterator[Message]:
         """Reads what a topic holds, page by page."""
-        history = self._bus.history(
-            topic, since=since, until=until, limit=limit, backward=backward, page_size=page_size
-        )
+        history = self._bus.history(topic, since=since, until=until, limit=limit, backward=backward, page_size=page_size)
         while (page := self._portal.call(history._next_page())) is not None:
             yield from page
 
@@ -344,9 +342,7 @@ class Bus:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is None:
             self.drain()
         else:
@@ -397,9 +393,7 @@ class _Messages:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.leave()
 
 
@@ -468,7 +462,5 @@ class Responder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()

@@ -60,7 +60,16 @@ class Server:
 
     def start(self) -> Self:
         """Starts it, the second time on the same port, and waits until it listens."""
-        command = [self._binary, "serve", "--port", str(self._port), "--admin", "127.0.0.1:0", "--announce", *self._args]
+        command = [
+            self._binary,
+            "serve",
+            "--port",
+            str(self._port),
+            "--admin",
+            "127.0.0.1:0",
+            "--announce",
+            *self._args,
+        ]
         # What configures some server of this machine is not meant for this one.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ARQONBUS_")}
         self._process = process = subprocess.Popen(
@@ -117,9 +126,7 @@ class Server:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.kill()
 
 
