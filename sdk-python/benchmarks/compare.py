@@ -2,8 +2,8 @@
 
     python benchmarks/compare.py --server ../target/release/arqonbus [--rounds 5] [--write]
 
-Every peer gets its own server process, and all take turns, so that what the machine does meanwhile strikes all alike. Figures are medians; the ratios
-are what counts. A peer that is not installed is skipped, and said so.
+Every peer gets its own server process, and all take turns, so that what the machine does meanwhile strikes all alike. Figures are
+medians; the ratios are what counts. A peer that is not installed is skipped, and said so.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ async def nats_publish(url: str, count: int) -> float:
 
 
 async def socketio_receive(url: str, count: int) -> float:
-    import socketio
+    import socketio  # type: ignore[import-untyped]
 
     client, queue = socketio.AsyncClient(), asyncio.Queue[Any]()
     client.on("message", queue.put_nowait)
@@ -127,7 +127,7 @@ async def socketio_receive(url: str, count: int) -> float:
 
 
 async def socketio_publish(url: str, count: int) -> float:
-    import socketio
+    import socketio  # type: ignore[import-untyped]
 
     client = socketio.AsyncClient()
     await client.connect(url, transports=["websocket"])

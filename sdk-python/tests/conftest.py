@@ -29,7 +29,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     names = inspect.signature(pyfuncitem.obj).parameters
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
-    run_in_loop(lambda: pyfuncitem.obj(**arguments), pyfuncitem.funcargs.get("loop_kind", "asyncio"))
+    run_in_loop(lambda: pyfuncitem.obj(**arguments), str(pyfuncitem.funcargs.get("loop_kind", "asyncio")))
     return True
 
 

@@ -20,6 +20,7 @@ async def test_a_message_arrives_with_its_facts(arqonbus_server: Server, room: s
         assert (message.id, message.topic, message.room, message.channel) == ("m-1", f"{room}:a", room, "a")
         assert (message.payload, message.raw, message.headers) == ({"text": "hi"}, '{"text":"hi"}', {"trace": "1"})
         assert (message.sender, message.user, message.target) == (bus.client_id, "ada", f"{room}:a")
+        assert message.position is not None
         assert message.position == ack.position == arqonbus.Position(message.position.epoch, 1)
         assert (ack.durability, ack.duplicate) == ("memory", False)
         assert abs(datetime.datetime.now(datetime.timezone.utc) - message.timestamp) < datetime.timedelta(minutes=1)
@@ -206,9 +207,9 @@ async def test_what_cannot_be_sent_is_refused_before_it_is_sent(arqonbus_server:
             await bus.join("a:b*c")
         with pytest.raises(InvalidName):
             await bus.publish("_own:a", 1)
-        await bus.join(f"{room}:a")
-        with pytest.raises(arqonbus.Invalid, match="already joined"):
-            await bus.join(f"{room}:a")
+        async with bus.join(f"{room}:a"):
+            with pytest.raises(arqonbus.Invalid, match="already joined"):
+                await bus.join(f"{room}:a")
 
 
 async def test_a_refused_publish_without_ack_is_told(arqonbus_server: Server) -> None:

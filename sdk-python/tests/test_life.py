@@ -9,6 +9,8 @@ import textwrap
 import threading
 import time
 import warnings
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import pytest
 
@@ -79,7 +81,7 @@ async def test_a_cancelled_wait_loses_no_message(arqonbus_server: Server, room: 
         assert seen == list(range(300))
 
 
-def asyncio_timeout(seconds: float) -> "asyncio.Timeout":
+def asyncio_timeout(seconds: float) -> AbstractAsyncContextManager[object]:
     if sys.version_info < (3, 11):
         pytest.skip("asyncio.timeout is new in 3.11")
     return asyncio.timeout(seconds)
@@ -164,7 +166,7 @@ async def _connected(url: str) -> arqonbus.Bus:
 
 async def test_a_loop_that_cannot_watch_a_descriptor_is_rung_by_a_thread(arqonbus_server: Server, room: str) -> None:
     options = {"_ring_by_thread": True}
-    async with arqonbus.connect(arqonbus_server.url, **options) as bus:  # type: ignore[arg-type, call-arg]  # pyright: ignore
+    async with arqonbus.connect(arqonbus_server.url, **options) as bus:  # type: ignore[arg-type]  # pyright: ignore
         assert "arqonbus-bell" in native_threads()
         async with bus.join(f"{room}:a") as topic:
             await asyncio.gather(*(topic.publish(number) for number in range(500)))
@@ -273,14 +275,16 @@ async def test_tasks_share_a_bus(arqonbus_server: Server, room: str) -> None:
     async with arqonbus.connect(arqonbus_server.url) as bus:
         topics = [await bus.join(f"{room}:c{n}") for n in range(10)]
 
-        async def read(topic: arqonbus.Topic) -> list[object]:
+        async def read(topic: arqonbus.Topic) -> list[Any]:
             return [(await anext(topic)).payload for _ in range(200)]
 
         async def write(number: int) -> None:
             for sent in range(100):
                 await bus.publish(f"{room}:c{number % 10}", [number, sent])
 
-        *_, read_by_topic = await asyncio.gather(*(write(n) for n in range(20)), asyncio.gather(*map(read, topics)))
+        reading = asyncio.gather(*(read(topic) for topic in topics))
+        await asyncio.gather(*(write(n) for n in range(20)))
+        read_by_topic = await reading
         for number, seen in enumerate(read_by_topic):
             for writer in (number, number + 10):
                 assert [entry[1] for entry in seen if entry[0] == writer] == list(range(100))

@@ -125,8 +125,9 @@ def definition(name: str, body: dict[str, Any]) -> str:
     for member, what in members.items():
         annotation = kind(what)
         lines.append(f"    {member}: {annotation if member in required else f'NotRequired[{annotation}]'}")
-        if isinstance(what, dict) and (text := what.get("description")):
-            lines.append(doc(text, 4))
+        described = what.get("description") if isinstance(what, dict) else None
+        if described:
+            lines.append(doc(described, 4))
     return "\n".join(lines) + "\n\n"
 
 

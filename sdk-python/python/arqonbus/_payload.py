@@ -92,7 +92,7 @@ def _convert_generic(value: Any, kind: Any, origin: Any) -> Any:
             return value
         raise DecodeError(f"expected {kind}, found {value!r}")
     if origin in (list, set, frozenset) and isinstance(value, list):
-        return origin(_convert(item, args[0]) for item in typing.cast("list[Any]", value))
+        return origin(_convert(item, args[0]) for item in value)
     if origin is dict and isinstance(value, dict):
         members = typing.cast("dict[str, Any]", value)
         return {name: _convert(member, args[1]) for name, member in members.items()}

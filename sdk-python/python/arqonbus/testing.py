@@ -1,7 +1,7 @@
 """A real server for your own tests; the pytest fixtures of the package.
 
-The plugin is active as soon as the package is installed beside pytest. It starts the `arqonbus` command: the one that `ARQONBUS_BIN`
-names, or the one on the `PATH`.
+The plugin is active as soon as the package is installed beside pytest. It starts the `arqonbus` command: the one that
+`ARQONBUS_BIN` names, or the one on the `PATH`.
 
 ```python
 def test_something(arqonbus_server):

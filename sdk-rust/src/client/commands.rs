@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use arqonbus_protocol::{
-    ChannelInfoArgs, ChannelInfoResult, Command, CommandArgs, CreateChannelArgs, CreateChannelResult, DeleteChannelArgs, DeleteChannelResult, Direction,
-    DisconnectArgs, DisconnectResult, Gap, HistoryArgs, HistoryBound, HistoryResult, ListChannelsArgs, ListChannelsResult, ListRoomsArgs,
+    ChannelInfoArgs, ChannelInfoResult, Command, CommandArgs, CreateChannelArgs, CreateChannelResult, DeleteChannelArgs, DeleteChannelResult,
+    Direction, DisconnectArgs, DisconnectResult, Gap, HistoryArgs, HistoryBound, HistoryResult, ListChannelsArgs, ListChannelsResult, ListRoomsArgs,
     ListRoomsResult, MembersArgs, MembersResult, PingArgs, Position, ServerEnvelope, StatusArgs, StatusResult, Topic,
 };
 use futures_util::Stream;
