@@ -57,7 +57,13 @@ impl<'a> RawJson<'a> {
     ///
     /// # Errors
     /// The pointer of the first place that does not fit, and why.
+    ///
+    /// Tracking the path doubles the code of every type. A browser downloads that code and only ever reads what a server wrote, so
+    /// there the pointer is empty, unless the feature `paths` asks for it.
     pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, (String, String)> {
+        if cfg!(all(target_arch = "wasm32", not(feature = "paths"))) {
+            return serde_json::from_str(self.0).map_err(|error| (String::new(), plain(&error)));
+        }
         let mut deserializer = serde_json::Deserializer::from_str(self.0);
         serde_path_to_error::deserialize(&mut deserializer).map_err(|error| (pointer(error.path()), plain(&error.into_inner())))
     }
