@@ -1,0 +1,5 @@
+/** `@arqon/bus` for browsers, workers and bundlers. */
+
+import "./inline.js";
+
+export * from "./api.js";
