@@ -8,6 +8,29 @@ mod told;
 #[cfg(feature = "vectors")]
 pub mod vectors;
 
+#[cfg(feature = "vectors")]
+#[path = "../../protocol/tests/vectors/describe.rs"]
+#[expect(dead_code, reason = "shared with the tests of the protocol crate, which use all of it")]
+mod describe;
+
+/// As much of a vector as the describer needs.
+#[cfg(feature = "vectors")]
+mod load {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Direction {
+        Client,
+        Server,
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct Frame {
+        pub(crate) file: String,
+        pub(crate) name: String,
+        pub(crate) direction: Direction,
+        pub(crate) result_of: Option<String>,
+    }
+}
+
 use std::collections::VecDeque;
 
 use arqonbus_client::core::{CallId, Core, Declined, OpenError, Output, SubscriptionId};
