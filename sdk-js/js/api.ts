@@ -1,8 +1,8 @@
-/** What every entry point of the package gives. */
+/** What every entry point of the package gives, beside `connect`. */
 
 /// <reference lib="esnext.disposable" />
 
-export { Bus, connect } from "./bus.js";
+export { Bus } from "./bus.js";
 export type { BusEvents, ConnectOptions, ListOptions, RespondOptions, Responder } from "./bus.js";
 export type { TokenProvider } from "./driver.js";
 export { Emitter } from "./emitter.js";

@@ -1,7 +1,7 @@
 /** The client: a connection to the bus that repairs itself. */
 
 import { Driver, type TokenProvider } from "./driver.js";
-import { loadEngine, type Told } from "./engine.js";
+import { loadEngine, newEngine, type Told } from "./engine.js";
 import { Closed, endError, type Fault, Invalid, thrown } from "./errors.js";
 import { Emitter, report } from "./emitter.js";
 import { History, type HistoryOptions } from "./history.js";
@@ -123,18 +123,18 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
   static async connect(url: string | URL, options: ConnectOptions): Promise<Bus> {
     const { signal } = options;
     signal?.throwIfAborted();
-    const [engineClass, constructor] = await Promise.all([loadEngine(), findWebSocket(options.WebSocket)]);
+    const [module, constructor] = await Promise.all([loadEngine(), findWebSocket(options.WebSocket)]);
     signal?.throwIfAborted();
     const origin = performance.now();
     const [low, high] = crypto.getRandomValues(new Uint32Array(2));
     let engine;
     try {
-      engine = new engineClass(JSON.stringify(coreOptions(String(url), options)), low ?? 0, high ?? 0);
+      engine = newEngine(module, String(url).replace(/^http/, "ws"), coreOptions(options), [low ?? 0, high ?? 0]);
     } catch (error) {
       throw thrown(error);
     }
     const provider = typeof options.token === "function" ? options.token : undefined;
-    const bus = new Bus((listener) => new Driver(engine, constructor, provider, origin, listener));
+    const bus = new Bus((listener) => new Driver(module, engine, constructor, provider, origin, listener));
     await bus.#firstConnection(signal);
     return bus;
   }
@@ -206,15 +206,16 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
     const topic = new Topic<T>(host, name, options);
     const joined = new Promise<void>((resolve, reject) => {
       this.#checkOpen();
-      const { replay, positions, presence } = options;
+      const { replay, presence = false } = options;
       const since = positionOf(options.since);
+      const positions = options.positions?.map(({ room, channel, epoch, seq }) => ({ room, channel, epoch, seq }));
       try {
         this.#driver.input((engine, now) => {
-          topic.begin(engine.join(JSON.stringify({ pattern: name, since, replay, positions, presence }), now));
+          topic.begin(engine.join(name, since && JSON.stringify(since), replay, positions && JSON.stringify(positions), presence, now));
           this.#topics.set(topic.id, { topic: topic as Topic, joined: { resolve, reject } });
         });
       } catch (error) {
-        reject(thrown(error) as Error);
+        reject(thrown(error));
       }
     });
     const leave = (): void => {
@@ -240,7 +241,7 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
     const text = json(payload);
     try {
       this.#driver.input((engine, now) => {
-        engine.publishNowait(0, topic, text, extras(options), options.wait ?? true, now);
+        engine.publishNowait(0, topic, text, this.#driver.extras(options), options.wait ?? true, now);
       });
     } catch (error) {
       throw thrown(error);
@@ -432,9 +433,9 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
     try {
       text = json(payload);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
-    return this.#driver.call<R>(options.signal, (engine, now) => engine[how](kind, to, text, extras(options), now));
+    return this.#driver.call<R>(options.signal, (engine, now) => engine[how](kind, to, text, this.#driver.extras(options), now));
   }
 
   #checkOpen(): void {
@@ -517,10 +518,9 @@ export function connect(url: string | URL, options: ConnectOptions = {}): Promis
 }
 
 /** The options as the core names them; see `sdk-js/src/options.rs`. */
-function coreOptions(url: string, options: ConnectOptions): Record<string, unknown> {
+function coreOptions(options: ConnectOptions): Record<string, unknown> {
   const { token, name, kind, user, metadata, batch, backoff, inFlight } = options;
   return {
-    url: url.replace(/^http/, "ws"),
     ...(typeof token === "string" ? { token } : { token_provider: token !== undefined }),
     name,
     kind,
@@ -540,17 +540,10 @@ function coreOptions(url: string, options: ConnectOptions): Record<string, unkno
   };
 }
 
-/** What a message has beside target and payload, as the core names it; nothing for most. */
-function extras(options: PublishOptions): string | undefined {
-  const { id, headers, correlationId, excludeSender, timeoutMs } = options;
-  if (id === undefined && headers === undefined && correlationId === undefined && !excludeSender && timeoutMs === undefined) return undefined;
-  return JSON.stringify({ id, headers, correlation_id: correlationId, exclude_sender: excludeSender, timeout_ms: timeoutMs });
-}
-
 function json(payload: unknown): string {
   let text: string | undefined;
   try {
-    text = JSON.stringify(payload) as string | undefined;
+    text = JSON.stringify(payload);
   } catch (error) {
     throw new Invalid(`the payload cannot be written as JSON: ${String(error)}`);
   }

@@ -1,10 +1,11 @@
 /** The one place that owns socket, timer and core: inputs in, orders out, nothing else. */
 
-import type { Engine, Failure, Told } from "./engine.js";
+import type { Engine, Extras, Failure, Module, Told } from "./engine.js";
 import { ArqonError, Closed, type Fault, NotSent, Rejected, thrown, Unknown } from "./errors.js";
 import { report } from "./emitter.js";
 import { Fifo } from "./queue.js";
 import { Socket, type WebSocketConstructor } from "./socket.js";
+import type { PublishOptions } from "./types.js";
 
 /** Finds a token, each time that one is needed. */
 export type TokenProvider = () => string | Promise<string>;
@@ -28,6 +29,7 @@ interface Call {
 
 /** @internal */
 export class Driver {
+  readonly #module: Module;
   readonly #engine: Engine;
   readonly #socketClass: WebSocketConstructor;
   readonly #provider: TokenProvider | undefined;
@@ -41,7 +43,15 @@ export class Driver {
   #pumping = false;
   #fault: Fault | undefined;
 
-  constructor(engine: Engine, constructor: WebSocketConstructor, provider: TokenProvider | undefined, origin: number, listener: DriverListener) {
+  constructor(
+    module: Module,
+    engine: Engine,
+    constructor: WebSocketConstructor,
+    provider: TokenProvider | undefined,
+    origin: number,
+    listener: DriverListener,
+  ) {
+    this.#module = module;
     this.#engine = engine;
     this.#socketClass = constructor;
     this.#provider = provider;
@@ -73,6 +83,12 @@ export class Driver {
     });
   }
 
+  /** What a message has beside target and payload, as the core takes it; nothing for most. */
+  extras({ id, headers, correlationId, excludeSender = false, timeoutMs }: PublishOptions): Extras | undefined {
+    if (id === undefined && headers === undefined && correlationId === undefined && !excludeSender && timeoutMs === undefined) return undefined;
+    return new this.#module.Extras(id, headers && JSON.stringify(headers), correlationId, excludeSender, timeoutMs);
+  }
+
   /** Begins a call and waits for its outcome. An abort gives up the wait; what was sent stays sent. */
   call<T>(signal: AbortSignal | undefined, begin: (engine: Engine, now: number) => number): Promise<T> {
     return new Promise<T>((resolve, reject) => {
@@ -91,7 +107,7 @@ export class Driver {
         },
         reject: (error: unknown) => {
           done();
-          reject(error as Error);
+          reject(error);
         },
       };
       const start = (): boolean => {

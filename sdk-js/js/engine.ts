@@ -44,11 +44,11 @@ export interface Engine {
   tokenFailed(why: string, now: number): void;
   drain(now: number): void;
   close(now: number): void;
-  publish(kind: number, to: string, payload: string, extras: string | undefined, now: number): number;
-  publishNowait(kind: number, to: string, payload: string, extras: string | undefined, wait: boolean, now: number): void;
-  request(kind: number, to: string, payload: string, extras: string | undefined, now: number): number;
+  publish(kind: number, to: string, payload: string, extras: Extras | undefined, now: number): number;
+  publishNowait(kind: number, to: string, payload: string, extras: Extras | undefined, wait: boolean, now: number): void;
+  request(kind: number, to: string, payload: string, extras: Extras | undefined, now: number): number;
   command(name: string, args: string, timeoutMs: number | undefined, now: number): number;
-  join(options: string, now: number): number;
+  join(pattern: string, since: string | undefined, replay: number | undefined, positions: string | undefined, presence: boolean, now: number): number;
   leave(subscription: number, now: number): void;
   pause(subscription: number, now: number): void;
   resume(subscription: number, now: number): void;
@@ -60,13 +60,40 @@ export interface Engine {
   free(): void;
 }
 
-type EngineClass = new (options: string, seedLow: number, seedHigh: number) => Engine;
+/** The options of a core, under its own names; see `sdk-js/src/options.rs`. @internal */
+export interface Options {
+  text(option: string, text: string): void;
+  number(option: string, number: number): void;
+}
+
+/** What a message has beside target and payload. Whoever takes it owns it. @internal */
+export interface Extras {
+  free(): void;
+}
+
+/** What the module exports. @internal */
+export interface Module {
+  Engine: new (options: Options, seedLow: number, seedHigh: number) => Engine;
+  Options: new (url: string) => Options;
+  Extras: new (id: string | undefined, headers: string | undefined, correlationId: string | undefined, excludeSender: boolean, timeoutMs: number | undefined) => Extras;
+}
+
+/** Sets what is given; the rest has the core's defaults. Throws JSON text. @internal */
+export function newEngine(module: Module, url: string, given: Record<string, unknown>, seed: readonly [number, number]): Engine {
+  const options = new module.Options(url);
+  for (const [name, value] of Object.entries(given)) {
+    if (typeof value === "number" || typeof value === "boolean") options.number(name, Number(value));
+    else if (typeof value === "string") options.text(name, value);
+    else if (value !== undefined) options.text(name, JSON.stringify(value));
+  }
+  return new module.Engine(options, ...seed);
+}
 
 /** What a WebAssembly module can be made of. */
 export type WasmSource = BufferSource | WebAssembly.Module | Response | URL | string;
 
 let source: (() => WasmSource | Promise<WasmSource>) | undefined;
-let loading: Promise<EngineClass> | undefined;
+let loading: Promise<Module> | undefined;
 
 /** Says where the module comes from; the entry points of the package call it. @internal */
 export function setWasmSource(find: () => WasmSource | Promise<WasmSource>): void {
@@ -74,7 +101,7 @@ export function setWasmSource(find: () => WasmSource | Promise<WasmSource>): voi
 }
 
 /** Loads the module once. @internal */
-export function loadEngine(): Promise<EngineClass> {
+export function loadEngine(): Promise<Module> {
   loading ??= load().catch((error: unknown) => {
     loading = undefined;
     throw error;
@@ -82,11 +109,11 @@ export function loadEngine(): Promise<EngineClass> {
   return loading;
 }
 
-async function load(): Promise<EngineClass> {
+async function load(): Promise<Module> {
   if (!source) throw new Error("no WebAssembly module: call init() first, or import @arqon/bus");
   const glue = await import("./wasm/arqonbus.js");
   glue.initSync({ module: await compile(await source()) });
-  return glue.Engine as unknown as EngineClass;
+  return glue as unknown as Module;
 }
 
 async function compile(from: WasmSource): Promise<WebAssembly.Module> {

@@ -68,5 +68,5 @@ export class History<T = unknown> implements AsyncIterable<Message<T>> {
 
 function bound(at: HistoryOptions["since"]): HistoryBound | undefined {
   if (at instanceof Date) return at.toISOString();
-  return typeof at === "string" ? at : positionOf(at as Position | undefined);
+  return typeof at === "string" ? at : positionOf(at);
 }

@@ -32,8 +32,8 @@ export class Fifo<T> {
 }
 
 interface Waiter<T> {
-  resolve(result: IteratorResult<T, undefined>): void;
-  reject(error: unknown): void;
+  resolve: (result: IteratorResult<T, undefined>) => void;
+  reject: (error: unknown) => void;
 }
 
 /** A line that can be waited for, and that ends. @internal */
@@ -80,7 +80,7 @@ export class Queue<T> {
   #finish(): Promise<IteratorResult<T, undefined>> {
     const error = this.#error;
     this.#error = undefined;
-    if (error !== undefined) return Promise.reject(error as Error);
+    if (error !== undefined) return Promise.reject(error);
     return Promise.resolve({ done: true, value: undefined });
   }
 }

@@ -8,5 +8,6 @@ export async function init(source: WasmSource | Promise<WasmSource>): Promise<vo
   await loadEngine();
 }
 
+export { connect } from "./bus.js";
 export * from "./api.js";
 export type { WasmSource } from "./engine.js";

@@ -64,7 +64,7 @@ export interface TopicHost<T> {
   publish(payload: T, options: PublishOptions): Promise<Ack>;
 }
 
-type Queued<T> = { item: Item<T>; chars: number };
+interface Queued<T> { item: Item<T>; chars: number }
 
 /**
  * What comes of one topic or pattern, in order. Iterating it gives messages; `break` does not leave: say `leave()`, or declare it
@@ -197,11 +197,11 @@ export class Topic<T = unknown> extends Emitter<TopicEvents<T>> implements Async
   tell(event: Extract<Told, { event: "gap" | "presence" | "deleted" }>): void {
     switch (event.event) {
       case "gap":
-        return this.#item({ type: "gap", topic: event.topic, gap: event.gap });
+        { this.#item({ type: "gap", topic: event.topic, gap: event.gap }); return; }
       case "presence":
-        return this.#item({ type: "presence", topic: event.topic, joined: event.joined, member: event.member });
+        { this.#item({ type: "presence", topic: event.topic, joined: event.joined, member: event.member }); return; }
       case "deleted":
-        return this.#item({ type: "deleted", topic: event.topic, by: event.by });
+        { this.#item({ type: "deleted", topic: event.topic, by: event.by }); return; }
     }
   }
 
@@ -255,7 +255,7 @@ export class Topic<T = unknown> extends Emitter<TopicEvents<T>> implements Async
 
   #item(item: Exclude<Item<T>, { type: "message" }>): void {
     const { type, ...facts } = item;
-    this.emit(type, facts as never);
+    this.emit(type, facts);
     if (this.#reading || !this.hears("message")) this.#push({ item, chars: 0 });
   }
 

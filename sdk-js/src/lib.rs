@@ -33,12 +33,44 @@ mod load {
 
 use std::collections::VecDeque;
 
-use arqonbus_client::core::{CallId, Core, Declined, OpenError, Output, SubscriptionId};
+use arqonbus_client::core::{CallId, Config, Core, Declined, OpenError, Output, SubscriptionId};
 use arqonbus_client::protocol::RawJson;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use options::{Extras, JoinOptions, Options, declined, outgoing, parse};
+pub use options::Extras;
+use options::{Beginning, declined, joining, outgoing};
 use told::Batch;
+
+/// The options of a client, under the names that the core has for them; what is not set has the core's default.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Options(Config);
+
+#[wasm_bindgen]
+impl Options {
+    /// The defaults for one address.
+    #[wasm_bindgen(constructor)]
+    #[must_use]
+    pub fn new(url: String) -> Self {
+        Self(Config { agent: concat!("arqonbus-js/", env!("CARGO_PKG_VERSION")).to_owned(), ..Config::new(url) })
+    }
+
+    /// Sets a text.
+    ///
+    /// # Errors
+    /// What is wrong with it, as JSON.
+    pub fn text(&mut self, option: &str, text: String) -> Result<(), String> {
+        options::set_text(&mut self.0, option, text)
+    }
+
+    /// Sets a number or flag.
+    ///
+    /// # Errors
+    /// What is wrong with it, as JSON.
+    pub fn number(&mut self, option: &str, number: f64) -> Result<(), String> {
+        options::set_number(&mut self.0, option, number)
+    }
+}
 
 /// One client: the core, and what waits to be taken from it.
 #[wasm_bindgen]
@@ -58,14 +90,11 @@ fn ms(now: f64) -> u64 {
 #[wasm_bindgen]
 impl Engine {
     /// Makes a client that does nothing until `connect`. The seed is any 64 random bits.
-    ///
-    /// # Errors
-    /// What is wrong with the options, as JSON.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: &str, seed_low: u32, seed_high: u32) -> Result<Self, String> {
+    #[must_use]
+    pub fn new(options: Options, seed_low: u32, seed_high: u32) -> Self {
         let seed = (u64::from(seed_high) << 32) | u64::from(seed_low);
-        let config = parse::<Options>(options)?.into_config()?;
-        Ok(Self { core: Core::new(config, seed), batch: Batch::default(), frames: VecDeque::new(), until: None })
+        Self { core: Core::new(options.0, seed), batch: Batch::default(), frames: VecDeque::new(), until: None }
     }
 
     /// Begins to connect.
@@ -139,8 +168,8 @@ impl Engine {
     ///
     /// # Errors
     /// What was wrong, or why it was declined, as JSON.
-    pub fn publish(&mut self, kind: u8, to: &str, payload: String, extras: Option<String>, now: f64) -> Result<f64, String> {
-        let outgoing = outgoing(kind, to, payload, Extras::read(extras)?)?;
+    pub fn publish(&mut self, kind: u8, to: &str, payload: String, extras: Option<Extras>, now: f64) -> Result<f64, String> {
+        let outgoing = outgoing(kind, to, payload, extras)?;
         self.core.publish(&outgoing, ms(now)).map(call).map_err(declined)
     }
 
@@ -149,8 +178,8 @@ impl Engine {
     /// # Errors
     /// As [`Self::publish`].
     #[wasm_bindgen(js_name = publishNowait)]
-    pub fn publish_nowait(&mut self, kind: u8, to: &str, payload: String, extras: Option<String>, wait: bool, now: f64) -> Result<(), String> {
-        let outgoing = outgoing(kind, to, payload, Extras::read(extras)?)?;
+    pub fn publish_nowait(&mut self, kind: u8, to: &str, payload: String, extras: Option<Extras>, wait: bool, now: f64) -> Result<(), String> {
+        let outgoing = outgoing(kind, to, payload, extras)?;
         self.core.publish_nowait(&outgoing, wait, ms(now)).map_err(declined)
     }
 
@@ -158,8 +187,8 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Self::publish`].
-    pub fn request(&mut self, kind: u8, to: &str, payload: String, extras: Option<String>, now: f64) -> Result<f64, String> {
-        let outgoing = outgoing(kind, to, payload, Extras::read(extras)?)?;
+    pub fn request(&mut self, kind: u8, to: &str, payload: String, extras: Option<Extras>, now: f64) -> Result<f64, String> {
+        let outgoing = outgoing(kind, to, payload, extras)?;
         self.core.request(&outgoing, ms(now)).map(call).map_err(declined)
     }
 
@@ -172,12 +201,12 @@ impl Engine {
         self.core.command_json(name, RawJson::from_encoder(args), timeout_ms.map(ms), ms(now)).map(call).map_err(declined)
     }
 
-    /// Joins; the options are JSON.
+    /// Joins; `since` and `positions` are JSON.
     ///
     /// # Errors
     /// As [`Self::publish`].
-    pub fn join(&mut self, options: &str, now: f64) -> Result<f64, String> {
-        let joining = parse::<JoinOptions>(options)?.into_joining()?;
+    pub fn join(&mut self, pattern: &str, since: Option<String>, replay: Option<u32>, positions: Option<String>, presence: bool, now: f64) -> Result<f64, String> {
+        let joining = joining(pattern, Beginning { since, replay, positions, presence })?;
         self.core.join(joining, ms(now)).map(|SubscriptionId(id)| id as f64).map_err(declined)
     }
 

@@ -1,13 +1,14 @@
-//! What JavaScript gives, as JSON: read into the types of the core, or refused in words.
+//! What JavaScript gives: read into the types of the core, or refused in words.
 
-use arqonbus_client::core::{Backoff, Config, Joining, Outgoing};
-use arqonbus_client::protocol::{Pattern, Position, Target, Topic, TopicPosition};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use arqonbus_client::core::{Config, Joining, Outgoing};
+use arqonbus_client::protocol::json::Readable;
+use arqonbus_client::protocol::limits::DEPTH_MAX;
+use arqonbus_client::protocol::{Pattern, Position, RawJson, Target, Topic, TopicPosition};
+use serde::Serialize;
 use serde_json::{Map, Value};
+use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::Declined;
+use super::{Declined, ms};
 
 /// Why a call was not taken; thrown as JSON.
 #[derive(Serialize)]
@@ -45,124 +46,101 @@ pub(crate) fn declined(declined: Declined) -> String {
     .json()
 }
 
-pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_json::from_str(text).map_err(invalid)
-}
-
 /// A command's name goes into the envelope as it is.
 pub(crate) fn check_command(name: &str) -> Result<(), String> {
     let fits = !name.is_empty() && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase());
     if fits { Ok(()) } else { Err(invalid("a command's name is of a-z and _")) }
 }
 
-/// The options of a client, as the core knows them; what is missing has the core's default.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Options {
-    url: String,
-    token: Option<String>,
-    #[serde(default)]
-    token_provider: bool,
-    name: Option<String>,
-    kind: Option<String>,
-    user: Option<String>,
-    metadata: Option<Map<String, Value>>,
-    batch: Option<bool>,
-    backoff_base_ms: Option<u64>,
-    backoff_cap_ms: Option<u64>,
-    first_attempts_max: Option<u32>,
-    open_timeout_ms: Option<u64>,
-    handshake_timeout_ms: Option<u64>,
-    request_timeout_ms: Option<u64>,
-    publish_timeout_ms: Option<u64>,
-    drain_timeout_ms: Option<u64>,
-    in_flight_max: Option<usize>,
-    in_flight_bytes_max: Option<usize>,
-    unix_ms_at_zero: Option<u64>,
+/// Reads JSON of which the wire has a type.
+fn read<T: Readable>(text: &str) -> Result<T, String> {
+    RawJson::new(text, DEPTH_MAX).map_err(|_| invalid("not JSON"))?.read().map_err(|(_, why)| invalid(why))
 }
 
-impl Options {
-    pub(crate) fn into_config(self) -> Result<Config, String> {
-        let base = Config::new(self.url);
-        Ok(Config {
-            token: self.token,
-            token_provider: self.token_provider,
-            name: self.name,
-            kind: self.kind,
-            user: self.user.map(|user| user.parse()).transpose().map_err(invalid)?,
-            metadata: self.metadata,
-            agent: concat!("arqonbus-js/", env!("CARGO_PKG_VERSION")).to_owned(),
-            batch: self.batch.unwrap_or(base.batch),
-            backoff: Backoff {
-                base_ms: self.backoff_base_ms.unwrap_or(base.backoff.base_ms),
-                cap_ms: self.backoff_cap_ms.unwrap_or(base.backoff.cap_ms),
-            },
-            first_attempts_max: self.first_attempts_max.unwrap_or(base.first_attempts_max),
-            open_timeout_ms: self.open_timeout_ms.unwrap_or(base.open_timeout_ms),
-            handshake_timeout_ms: self.handshake_timeout_ms.unwrap_or(base.handshake_timeout_ms),
-            request_timeout_ms: self.request_timeout_ms.unwrap_or(base.request_timeout_ms),
-            publish_timeout_ms: self.publish_timeout_ms.unwrap_or(base.publish_timeout_ms),
-            drain_timeout_ms: self.drain_timeout_ms.unwrap_or(base.drain_timeout_ms),
-            in_flight_max: self.in_flight_max.unwrap_or(base.in_flight_max),
-            in_flight_bytes_max: self.in_flight_bytes_max.unwrap_or(base.in_flight_bytes_max),
-            unix_ms_at_zero: self.unix_ms_at_zero.unwrap_or(base.unix_ms_at_zero),
-            unanswered_max: base.unanswered_max,
-            subscriptions_max: base.subscriptions_max,
-            url: base.url,
-        })
+/// Sets one option of a client by the name that the core has for it.
+pub(crate) fn set_text(config: &mut Config, option: &str, text: String) -> Result<(), String> {
+    match option {
+        "token" => config.token = Some(text),
+        "name" => config.name = Some(text),
+        "kind" => config.kind = Some(text),
+        "user" => config.user = Some(text.parse().map_err(invalid)?),
+        "metadata" => config.metadata = Some(read::<Map<String, Value>>(&text)?),
+        _ => return Err(invalid(format!("no such option: {option}"))),
     }
+    Ok(())
 }
 
-/// What is joined, and from where.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct JoinOptions {
-    pattern: String,
-    since: Option<Position>,
-    replay: Option<u32>,
-    positions: Option<Vec<TopicPosition>>,
-    #[serde(default)]
-    presence: bool,
-}
-
-impl JoinOptions {
-    pub(crate) fn into_joining(self) -> Result<Joining, String> {
-        let pattern: Pattern = self.pattern.parse().map_err(invalid)?;
-        let mut joining = Joining::new(pattern);
-        joining.since = self.since;
-        joining.replay = self.replay;
-        joining.positions = self.positions;
-        joining.presence = self.presence;
-        Ok(joining)
+/// As [`set_text`], for numbers; flags are 0 and 1.
+pub(crate) fn set_number(config: &mut Config, option: &str, number: f64) -> Result<(), String> {
+    let whole = ms(number);
+    let count = usize::try_from(whole).unwrap_or(usize::MAX);
+    match option {
+        "token_provider" => config.token_provider = whole != 0,
+        "batch" => config.batch = whole != 0,
+        "backoff_base_ms" => config.backoff.base_ms = whole,
+        "backoff_cap_ms" => config.backoff.cap_ms = whole,
+        "first_attempts_max" => config.first_attempts_max = u32::try_from(whole).unwrap_or(u32::MAX),
+        "open_timeout_ms" => config.open_timeout_ms = whole,
+        "handshake_timeout_ms" => config.handshake_timeout_ms = whole,
+        "request_timeout_ms" => config.request_timeout_ms = whole,
+        "publish_timeout_ms" => config.publish_timeout_ms = whole,
+        "drain_timeout_ms" => config.drain_timeout_ms = whole,
+        "in_flight_max" => config.in_flight_max = count,
+        "in_flight_bytes_max" => config.in_flight_bytes_max = count,
+        "unix_ms_at_zero" => config.unix_ms_at_zero = whole,
+        _ => return Err(invalid(format!("no such option: {option}"))),
     }
+    Ok(())
+}
+
+/// Where a join begins: positions as JSON.
+pub(crate) struct Beginning {
+    pub(crate) since: Option<String>,
+    pub(crate) replay: Option<u32>,
+    pub(crate) positions: Option<String>,
+    pub(crate) presence: bool,
+}
+
+pub(crate) fn joining(pattern: &str, beginning: Beginning) -> Result<Joining, String> {
+    let pattern: Pattern = pattern.parse().map_err(invalid)?;
+    let mut joining = Joining::new(pattern);
+    joining.since = beginning.since.as_deref().map(read::<Position>).transpose()?;
+    joining.replay = beginning.replay;
+    joining.positions = beginning.positions.as_deref().map(read::<Vec<TopicPosition>>).transpose()?;
+    joining.presence = beginning.presence;
+    Ok(joining)
 }
 
 /// What a message has beside target and payload; most have nothing.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Extras {
+#[wasm_bindgen]
+#[derive(Debug, Default)]
+pub struct Extras {
     id: Option<String>,
-    headers: Option<Box<RawValue>>,
+    headers: Option<String>,
     correlation_id: Option<String>,
-    #[serde(default)]
     exclude_sender: bool,
-    timeout_ms: Option<u64>,
+    timeout_ms: Option<f64>,
 }
 
+#[wasm_bindgen]
 impl Extras {
-    pub(crate) fn read(extras: Option<String>) -> Result<Self, String> {
-        extras.map_or_else(|| Ok(Self::default()), |text| parse(&text))
+    /// Headers are an object of strings as JSON.
+    #[wasm_bindgen(constructor)]
+    #[must_use]
+    pub fn new(id: Option<String>, headers: Option<String>, correlation_id: Option<String>, exclude_sender: bool, timeout_ms: Option<f64>) -> Self {
+        Self { id, headers, correlation_id, exclude_sender, timeout_ms }
     }
 }
 
 /// Puts a message together. The payload comes from `JSON.stringify`, so it is one value on one line; only its depth is left to the server.
-pub(crate) fn outgoing(kind: u8, to: &str, payload: String, extras: Extras) -> Result<Outgoing, String> {
+pub(crate) fn outgoing(kind: u8, to: &str, payload: String, extras: Option<Extras>) -> Result<Outgoing, String> {
+    let extras = extras.unwrap_or_default();
     let mut outgoing = Outgoing::new(target(kind, to)?, payload);
     outgoing.id = extras.id.map(|id| id.parse()).transpose().map_err(invalid)?;
-    outgoing.headers = extras.headers.map(|raw| raw.get().to_owned());
+    outgoing.headers = extras.headers;
     outgoing.correlation_id = extras.correlation_id.map(|id| id.parse()).transpose().map_err(invalid)?;
     outgoing.exclude_sender = extras.exclude_sender;
-    outgoing.timeout_ms = extras.timeout_ms;
+    outgoing.timeout_ms = extras.timeout_ms.map(ms);
     Ok(outgoing)
 }
 

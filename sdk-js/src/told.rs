@@ -6,7 +6,6 @@ use arqonbus_client::core::{CallId, EndReason, Event, Failure, Fault, Subscripti
 use arqonbus_client::Message;
 use arqonbus_client::protocol::{ClientId, Gap, JoinResult, Presence, PublishResult, Refusal, UserId};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 /// One order or event. Messages are not here: their text is written as it came.
 #[derive(Serialize)]
@@ -26,7 +25,6 @@ enum Told<'a> {
     Deleted { sub: u64, topic: String, by: ClientId },
     Ended { sub: u64, reason: EndTold },
     Acked { call: u64, result: PublishResult },
-    Answered { call: u64, result: Box<RawValue> },
     Failed { call: u64, failure: FailureTold },
     Refused { error: Refusal },
 }
@@ -110,9 +108,7 @@ impl Batch {
             Event::Deleted { subscription: SubscriptionId(sub), topic, by } => Told::Deleted { sub, topic: topic.to_string(), by },
             Event::Ended { subscription: SubscriptionId(sub), reason } => Told::Ended { sub, reason: reason.into() },
             Event::Published { call: CallId(call), outcome: Ok(result) } => Told::Acked { call, result },
-            Event::Answered { call: CallId(call), outcome: Ok(result) } => {
-                Told::Answered { call, result: RawValue::from_string(result).expect("the codec has checked it") }
-            }
+            Event::Answered { call: CallId(call), outcome: Ok(result) } => return self.answered(call, &result),
             Event::Published { call: CallId(call), outcome: Err(failure) }
             | Event::Replied { call: CallId(call), outcome: Err(failure) }
             | Event::Answered { call: CallId(call), outcome: Err(failure) } => Told::Failed { call, failure: failure.into() },
@@ -146,6 +142,16 @@ impl Batch {
         }
         self.text.extend_from_slice(br#","message":"#);
         message.encode_into(&mut self.text);
+        self.text.push(b'}');
+    }
+
+    /// The result is checked JSON.
+    fn answered(&mut self, call: u64, result: &str) {
+        self.begin();
+        self.text.extend_from_slice(br#"{"event":"answered","call":"#);
+        self.number(call);
+        self.text.extend_from_slice(br#","result":"#);
+        self.text.extend_from_slice(result.as_bytes());
         self.text.push(b'}');
     }
 

@@ -33,5 +33,5 @@ void test("a dialogue that is wrong is noticed", async () => {
     [{ use: "connected" }, { expect: { event: "lost" } }],
     [{ use: "connected" }, { expect: { wait: [0, 10] } }],
   ];
-  for (const steps of wrong) await assert.rejects(play({ says: "wrong", steps }, preludes), undefined, JSON.stringify(steps));
+  for (const steps of wrong) await assert.rejects(play({ says: "wrong", steps }, preludes), Error, JSON.stringify(steps));
 });

@@ -4,11 +4,12 @@ import { deepStrictEqual } from "node:assert/strict";
 import type { Engine, Failure, Told } from "../js/engine.js";
 import { thrown, ArqonError, type EndReason, type Fault } from "../js/errors.js";
 import type { Message, Refusal } from "../js/types.js";
-import { newEngine } from "./engine.js";
+import { addressing, newEngine } from "./engine.js";
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
-type Members = { [key: string]: Json };
+type Members = Record<string, Json>;
 type Step = Members;
+type Addressing = Awaited<ReturnType<typeof addressing>>;
 export interface Dialogue {
   says: string;
   config?: Members;
@@ -18,13 +19,13 @@ export interface Dialogue {
 /** Plays all steps; throws where one goes otherwise. */
 export async function play(dialogue: Dialogue, preludes: Record<string, Step[]>): Promise<void> {
   const { seed, ...config } = dialogue.config ?? {};
-  const player = new Player(await newEngine({ url: "ws://bus.test", ...config }, (seed as number | undefined) ?? 1));
+  const player = new Player(await newEngine("ws://bus.test", config, (seed as number | undefined) ?? 1), await addressing());
   const steps = dialogue.steps.flatMap((step) => (typeof step["use"] === "string" ? (preludes[step["use"]] ?? []) : [step]));
   steps.forEach((step, number) => {
     try {
       player.step(step);
     } catch (error) {
-      throw new Error(`step ${number} ${JSON.stringify(step)}: ${(error as Error).message}`);
+      throw new Error(`step ${number} ${JSON.stringify(step)}: ${(error as Error).message}`, { cause: error });
     }
   });
   player.nothingLeft();
@@ -32,14 +33,16 @@ export async function play(dialogue: Dialogue, preludes: Record<string, Step[]>)
 
 class Player {
   readonly #engine: Engine;
+  readonly #addressed: Addressing;
   #now = 0;
   readonly #wire: Members[] = [];
   readonly #events: Members[] = [];
   readonly #captures = new Map<string, Json>();
   readonly #names = new Map<string, number>();
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, addressed: Addressing) {
     this.#engine = engine;
+    this.#addressed = addressed;
     this.#drain();
   }
 
@@ -137,7 +140,7 @@ class Player {
       case "connected":
       case "lost":
       case "token_needed":
-        return told as unknown as Members;
+        return told;
     }
   }
 
@@ -147,15 +150,15 @@ class Player {
   }
 
   #expect(expected: Members): void {
-    if ("state" in expected) return deepStrictEqual(this.#engine.state(), expected["state"]);
-    if ("wait" in expected) return this.#expectWait(expected["wait"] as [number, number] | null);
+    if ("state" in expected) { deepStrictEqual(this.#engine.state(), expected["state"]); return; }
+    if ("wait" in expected) { this.#expectWait(expected["wait"] as [number, number] | null); return; }
     const queue = "event" in expected ? this.#events : this.#wire;
     const found = queue.shift();
     if (!found) throw new Error("nothing came");
     try {
       matches(expected, found, this.#captures, !("event" in expected));
     } catch (error) {
-      throw new Error(`${(error as Error).message}; came ${JSON.stringify(found)}`);
+      throw new Error(`${(error as Error).message}; came ${JSON.stringify(found)}`, { cause: error });
     }
   }
 
@@ -185,7 +188,7 @@ class Player {
     const members = (typeof args === "object" ? args : {}) as Members;
     const { as: name, ...rest } = members;
     const timeout = members["timeout_ms"] as number | undefined;
-    const [kind, to, payload, extras] = addressed(rest);
+    const addressed = (): ReturnType<Addressing> => this.#addressed(rest);
     const named = (made: number): void => {
       this.#names.set(name as string, made);
     };
@@ -211,14 +214,14 @@ class Player {
         engine[verb](id, now);
         break;
       case "join":
-        named(engine.join(JSON.stringify(rest), now));
+        named(join(engine, rest, now));
         break;
       case "publish_nowait":
-        engine.publishNowait(kind, to, payload, extras, members["wait"] !== false, now);
+        engine.publishNowait(...addressed(), members["wait"] !== false, now);
         break;
       case "publish":
       case "request":
-        named(engine[verb](kind, to, payload, extras, now));
+        named(engine[verb](...addressed(), now));
         break;
       case "command":
         named(engine.command(members["command"] as string, JSON.stringify(members["args"] ?? {}), timeout, now));
@@ -255,13 +258,9 @@ class Player {
   }
 }
 
-/** The addressing of a message as it stands on the wire, as the binding wants it. */
-function addressed(members: Members): [number, string, string, string | undefined] {
-  const { room, channel, to, payload, id, headers, correlation_id, exclude_sender, timeout_ms } = members;
-  const extras = { id, headers, correlation_id, exclude_sender, timeout_ms };
-  const text = Object.values(extras).some((value) => value !== undefined) ? JSON.stringify(extras) : undefined;
-  const [kind, target] = typeof to === "string" ? [2, to] : channel === undefined ? [1, String(room)] : [0, `${String(room)}:${String(channel)}`];
-  return [kind, target, JSON.stringify(payload), text];
+function join(engine: Engine, { pattern, since, replay, positions, presence }: Members, now: number): number {
+  const text = (value: Json | undefined): string | undefined => (value === undefined ? undefined : JSON.stringify(value));
+  return engine.join(pattern as string, text(since), replay as number | undefined, text(positions), presence === true, now);
 }
 
 function rendered(event: string, message: Message): Members {
@@ -274,7 +273,7 @@ function rendered(event: string, message: Message): Members {
     epoch: message.epoch ?? null,
     seq: message.seq ?? null,
     payload: message.payload as Json,
-    headers: (message.headers ?? {}) as Json,
+    headers: (message.headers ?? {}),
     reply_to: message.reply_to ?? null,
   };
 }

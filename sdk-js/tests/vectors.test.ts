@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import type { Engine } from "../js/engine.js";
-import { newEngine, pollAll, readJson } from "./engine.js";
+import { addressing, newEngine, pollAll, readJson } from "./engine.js";
 
 interface Frame {
   name: string;
@@ -87,7 +87,7 @@ void test("every refusal has its code, place and id", async () => {
 
 /** A shipped core that is connected and has joined everything. */
 async function connected(): Promise<Engine> {
-  const engine = await newEngine({ url: "ws://bus.test" });
+  const engine = await newEngine("ws://bus.test");
   const answer = (result: unknown): void => {
     const frame = sent(engine).at(-1);
     engine.frame(JSON.stringify({ type: "response", request_id: frame?.id, status: "ok", result }), 0);
@@ -97,7 +97,7 @@ async function connected(): Promise<Engine> {
   engine.frame(readWelcome(), 0);
   answer({ client: "c_00000000", resume: "r", resumed: false, batch: true, heartbeat_ms: 15_000 });
   for (const pattern of ["*:*", "_*:*"]) {
-    engine.join(JSON.stringify({ pattern, presence: true }), 0);
+    engine.join(pattern, undefined, undefined, undefined, true, 0);
     answer({ topics: [], complete: false });
   }
   assert.equal(engine.state(), "connected");
@@ -134,13 +134,14 @@ void test("the shipped core takes every frame of a server", async () => {
 });
 
 void test("the shipped core writes every message and command of a client", async () => {
+  const address = await addressing();
   let ran = 0;
   for (const frame of all<Frame>("frames")) {
     if (frame.direction !== "client" || frame.encoded === undefined) continue;
     const wanted = JSON.parse(frame.encoded) as Record<string, unknown>;
     const engine = await connected();
     pollAll(engine);
-    write(engine, wanted);
+    write(engine, wanted, address);
     const [found] = sent(engine) as Record<string, unknown>[];
     assert.ok(found, frame.name);
     // The core asks for an ack where it waits for one, and makes an id where there is none.
@@ -157,13 +158,7 @@ void test("the shipped core writes every message and command of a client", async
   assert.ok(ran >= 55, `${ran}`);
 });
 
-function write(engine: Engine, envelope: Record<string, unknown>): void {
-  if (envelope["type"] === "command") {
-    engine.command(envelope["command"] as string, JSON.stringify(envelope["args"]), undefined, 1);
-    return;
-  }
-  const { room, channel, to, payload, id, headers, correlation_id, exclude_sender, request } = envelope;
-  const extras = JSON.stringify({ id, headers, correlation_id, exclude_sender });
-  const [kind, target] = to !== undefined ? [2, to as string] : channel === undefined ? [1, room as string] : [0, `${room as string}:${channel as string}`];
-  engine[request === true ? "request" : "publish"](kind, target, JSON.stringify(payload), extras, 1);
+function write(engine: Engine, envelope: Record<string, unknown>, address: Awaited<ReturnType<typeof addressing>>): void {
+  if (envelope["type"] === "command") engine.command(envelope["command"] as string, JSON.stringify(envelope["args"]), undefined, 1);
+  else engine[envelope["request"] === true ? "request" : "publish"](...address(envelope), 1);
 }
