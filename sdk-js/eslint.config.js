@@ -10,6 +10,8 @@ export default tseslint.config(
   {
     rules: {
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true, allowNullish: true }],
+      // What was caught, or is the reason of an abort, is passed on as it is.
+      "@typescript-eslint/prefer-promise-reject-errors": ["error", { allowThrowingUnknown: true, allowThrowingAny: true }],
       // Indexed by strings that come as data.
       "@typescript-eslint/dot-notation": "off",
     },

@@ -543,7 +543,8 @@ function coreOptions(options: ConnectOptions): Record<string, unknown> {
 function json(payload: unknown): string {
   let text: string | undefined;
   try {
-    text = JSON.stringify(payload);
+    // Its type does not say that functions and `undefined` give nothing.
+    text = JSON.stringify(payload) as string | undefined;
   } catch (error) {
     throw new Invalid(`the payload cannot be written as JSON: ${String(error)}`);
   }

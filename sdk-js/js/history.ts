@@ -1,6 +1,6 @@
 /** A topic's past, page by page as it is wanted. */
 
-import type { Gap, HistoryBound, Message, Position } from "./types.js";
+import type { Gap, HistoryBound, Message } from "./types.js";
 import { positionOf } from "./types.js";
 import type { HistoryArgs, HistoryResult } from "./wire.js";
 
