@@ -541,14 +541,14 @@ function coreOptions(options: ConnectOptions): Record<string, unknown> {
 }
 
 function json(payload: unknown): string {
-  let text: string | undefined;
+  let text: unknown;
   try {
-    // Its type does not say that functions and `undefined` give nothing.
-    text = JSON.stringify(payload) as string | undefined;
+    text = JSON.stringify(payload);
   } catch (error) {
     throw new Invalid(`the payload cannot be written as JSON: ${String(error)}`);
   }
-  if (text === undefined) throw new Invalid("the payload cannot be written as JSON");
+  // Functions and `undefined` give nothing, which the type of `stringify` does not say.
+  if (typeof text !== "string") throw new Invalid("the payload cannot be written as JSON");
   return text;
 }
 

@@ -41,7 +41,7 @@ export class Queue<T> {
   readonly #items = new Fifo<T>();
   readonly #waiting = new Fifo<Waiter<T>>();
   #ended = false;
-  #error: unknown;
+  #error: Error | undefined;
 
   get length(): number {
     return this.#items.length;
@@ -68,7 +68,7 @@ export class Queue<T> {
   }
 
   /** Ends it: what waits in it is still given, then the end, or this error once. */
-  end(error?: unknown): void {
+  end(error?: Error): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#error = error;
