@@ -271,9 +271,9 @@ impl<'a> Scanner<'a> {
         if !escaped {
             return Ok(Cow::Borrowed(inner));
         }
-        match serde_json::from_str(&self.text[start - 1..self.at]) {
-            Ok(decoded) => Ok(Cow::Owned(decoded)),
-            Err(_) => self.fault("not a JSON string"),
+        match super::unescape(&self.text[start - 1..self.at]) {
+            Some(decoded) => Ok(Cow::Owned(decoded)),
+            None => self.fault("not a JSON string"),
         }
     }
 

@@ -341,7 +341,7 @@ impl Core {
         if request != *id {
             return false;
         }
-        match outcome.as_ref().map(RawJson::parse::<ConnectResult>) {
+        match outcome.as_ref().map(RawJson::read::<ConnectResult>) {
             Ok(Ok(result)) => self.welcome_in(result, envelope_bytes_max, now),
             Ok(Err((at, why))) => self.misbehaved(&format!("the answer to connect does not fit: {why} at {at}"), now),
             Err(refusal) if refusal.retry == Retry::Never => self.end(Fault::Refused(refusal.clone()), Some(CloseCode::Normal)),
