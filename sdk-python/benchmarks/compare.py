@@ -17,6 +17,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -127,7 +128,7 @@ async def socketio_receive(url: str, count: int) -> float:
 
 
 async def socketio_publish(url: str, count: int) -> float:
-    import socketio  # type: ignore[import-untyped]
+    import socketio
 
     client = socketio.AsyncClient()
     await client.connect(url, transports=["websocket"])
@@ -190,13 +191,14 @@ def import_ms(rounds: int) -> float:
 def measure(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Medians of messages a second, by peer and kind."""
     running: list[Process] = []
+    scratch = tempfile.mkdtemp(prefix="arqonbus-nats-")
     bus = Server(binary=arguments.server).start()
     peers: dict[str, dict[str, Callable[[int], Awaitable[float]]]] = {
         "arqonbus": {"receive": lambda n: arqonbus_receive(bus.url, n), "publish": lambda n: arqonbus_publish(bus.url, n)},
     }
     if nats := shutil.which("nats-server") or shutil.which("/usr/sbin/nats-server"):
         port = free_port()
-        running.append(Process([nats, "-p", str(port), "-a", "127.0.0.1", "-js", "-sd", arguments.scratch], port))
+        running.append(Process([nats, "-p", str(port), "-a", "127.0.0.1", "-js", "-sd", scratch], port))
         url = f"nats://127.0.0.1:{port}"
         peers["nats-py"] = {"receive": lambda n: nats_receive(url, n), "publish": lambda n: nats_publish(url, n)}
     else:
@@ -243,7 +245,6 @@ def main() -> None:
     parser.add_argument("--server", help="the arqonbus command")
     parser.add_argument("--count", type=int, default=40_960)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--scratch", default="/tmp/arqonbus-bench-nats")
     parser.add_argument("--write", action="store_true", help="put the table into the README")
     arguments = parser.parse_args()
     result = table(measure(arguments), import_ms(7))

@@ -1,7 +1,7 @@
 """HTTP in, bus out, and the bus as server-sent events: `ARQONBUS=ws://127.0.0.1:9100 uvicorn fastapi_bridge:app`."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ import arqonbus
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     """One bus for the whole application."""
     async with arqonbus.connect(os.environ.get("ARQONBUS", "ws://127.0.0.1:9100"), name="bridge") as bus:
         app.state.bus = bus

@@ -1,6 +1,6 @@
 //! What the bus gives: messages, acks, positions, gaps, presence.
 
-use arqonbus_client::protocol::{self, PublishResult};
+use arqonbus_client::protocol::{self, ClientId, MessageId, PublishResult, UserId};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyType};
@@ -142,7 +142,7 @@ impl Message {
     /// The user whom the sender acts for.
     #[getter]
     fn user(&self) -> Option<&str> {
-        self.inner.user().map(|user| user.as_str())
+        self.inner.user().map(UserId::as_str)
     }
 
     /// When the server took it, by its clock, in UTC.
@@ -160,13 +160,13 @@ impl Message {
     /// The client that waits for an answer.
     #[getter]
     fn reply_to(&self) -> Option<&str> {
-        self.inner.reply_to().map(|client| client.as_str())
+        self.inner.reply_to().map(ClientId::as_str)
     }
 
     /// The id of the message that this one answers.
     #[getter]
     fn correlation_id(&self) -> Option<&str> {
-        self.inner.correlation_id().map(|id| id.as_str())
+        self.inner.correlation_id().map(MessageId::as_str)
     }
 
     /// The headers by name.

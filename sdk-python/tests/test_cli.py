@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import arqonbus
-import arqonbus.sync
 from arqonbus import _codes, errors
 from arqonbus.testing import Server, find_server, unused_url
 
@@ -45,8 +44,7 @@ def test_a_refusal_fails_the_command(arqonbus_server: Server) -> None:
 def test_the_plugin_serves_the_tests_of_others(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
-        import arqonbus.sync
-
+        
         def test_it(arqonbus_server, arqonbus_fresh_server):
             assert arqonbus_server.url != arqonbus_fresh_server.url
             with arqonbus.sync.connect(arqonbus_fresh_server.url) as bus:
@@ -65,6 +63,7 @@ def test_a_server_that_cannot_start_is_said(tmp_path: Path) -> None:
 def test_there_is_a_class_for_every_code() -> None:
     table = json.loads((HERE.parent / "schema" / "codes.json").read_text(encoding="utf-8"))["errors"]
     assert [entry["code"] for entry in table] == list(_codes.BY_CODE)
+    assert set(_codes.__all__) - {"BY_CODE"} <= set(errors.__all__)
     for entry in table:
         error = errors._build("rejected", "words", code=entry["code"], retry="after", at="/a", retry_after_ms="1500")
         assert type(error) is _codes.BY_CODE[entry["code"]]

@@ -133,10 +133,12 @@ async def _connect_for_ever(url: str) -> None:
 
 
 async def test_an_exception_in_the_block_closes_at_once(arqonbus_server: Server) -> None:
+    buses: list[arqonbus.Bus] = []
     with pytest.raises(ZeroDivisionError):
         async with arqonbus.connect(arqonbus_server.url) as bus:
+            buses.append(bus)
             raise ZeroDivisionError
-    assert bus.state == "closed"
+    assert buses[0].state == "closed"
 
 
 async def test_a_bus_that_nobody_closes_says_so_and_ends(arqonbus_server: Server) -> None:

@@ -124,6 +124,9 @@ def definition(name: str, body: dict[str, Any]) -> str:
     lines = [f"class {name}(TypedDict):", doc(str(body.get("description", f"{name}.")), 4), ""]
     for member, what in members.items():
         annotation = kind(what)
+        if annotation == "None":
+            # Only the other side may set it.
+            continue
         lines.append(f"    {member}: {annotation if member in required else f'NotRequired[{annotation}]'}")
         described = what.get("description") if isinstance(what, dict) else None
         if described:

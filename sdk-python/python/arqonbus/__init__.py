@@ -17,7 +17,9 @@ from __future__ import annotations
 import os as _os
 
 from ._arqonbus import Ack, Deleted, Gap, Message, Position, Presence, __version__, after_fork_in_child
-from ._bus import Bus, History, Responder, connect
+from ._bus import Bus, connect
+from ._history import History
+from ._respond import Responder
 from ._topic import Inbox, Item, Topic
 from .errors import (
     ArqonBusError,

@@ -11,6 +11,8 @@ import sys
 
 import arqonbus
 
+from ._link import Opening
+
 
 def main() -> int:
     """Runs the command line; 0 ok, 1 failed, 3 cannot connect, 130 interrupted."""
@@ -49,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _connect(arguments: argparse.Namespace) -> arqonbus._link.Opening[arqonbus.Bus]:
+def _connect(arguments: argparse.Namespace) -> Opening[arqonbus.Bus]:
     if arguments.token:
         return arqonbus.connect(arguments.url, kind="cli", token=arguments.token)
     return arqonbus.connect(arguments.url, kind="cli")

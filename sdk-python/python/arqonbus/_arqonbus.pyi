@@ -4,6 +4,30 @@ import datetime
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, Literal, TypeVar, final
 
+__all__ = [
+    "Ack",
+    "Bridge",
+    "Bus",
+    "Core",
+    "Deleted",
+    "Ended",
+    "Gap",
+    "History",
+    "Message",
+    "Position",
+    "Presence",
+    "Subscription",
+    "Tokens",
+    "__version__",
+    "after_fork_in_child",
+    "connect",
+    "decode",
+    "dumps",
+    "loads",
+    "refusal",
+    "runtime_threads",
+]
+
 _T = TypeVar("_T")
 _State = Literal["idle", "connecting", "connected", "waiting", "draining", "closed"]
 
@@ -13,7 +37,7 @@ __version__: Final[str]
 class Position:
     """A place in a topic: what is compared and handed back, never ordered across epochs."""
 
-    __match_args__: ClassVar[tuple[str, str]]
+    __match_args__: ClassVar[tuple[Literal["epoch"], Literal["seq"]]]
     def __new__(cls, epoch: str, seq: int) -> Position: ...
     @property
     def epoch(self) -> str: ...
@@ -28,7 +52,7 @@ class Position:
 class Ack:
     """The server's word that a message is stored: where, and what that survives."""
 
-    __match_args__: ClassVar[tuple[str, str, str]]
+    __match_args__: ClassVar[tuple[Literal["position"], Literal["durability"], Literal["duplicate"]]]
     @property
     def position(self) -> Position | None: ...
     @property
@@ -75,7 +99,7 @@ class Message:
 class Gap:
     """Messages of a topic that were not and will not be delivered; told before the first one after the hole."""
 
-    __match_args__: ClassVar[tuple[str, str]]
+    __match_args__: ClassVar[tuple[Literal["topic"], Literal["reason"]]]
     @property
     def topic(self) -> str: ...
     @property
@@ -93,7 +117,7 @@ class Gap:
 class Presence:
     """Somebody joined or left a topic."""
 
-    __match_args__: ClassVar[tuple[str, str, str]]
+    __match_args__: ClassVar[tuple[Literal["topic"], Literal["joined"], Literal["client"]]]
     @property
     def topic(self) -> str: ...
     @property
@@ -113,7 +137,7 @@ class Presence:
 class Deleted:
     """One topic of a pattern was deleted."""
 
-    __match_args__: ClassVar[tuple[str, str]]
+    __match_args__: ClassVar[tuple[Literal["topic"], Literal["by"]]]
     @property
     def topic(self) -> str: ...
     @property

@@ -8,16 +8,18 @@ import inspect
 import logging
 import warnings
 import weakref
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _arqonbus
-from ._arqonbus import Ack, Gap, Message, Position
+from ._arqonbus import Ack, Message, Position
+from ._history import History
 from ._link import Link, Opening
+from ._options import ConnectOptions, SendOptions, State, Token
+from ._respond import Answer, Responder
 from ._topic import Inbox, Topic
-from .errors import ArqonBusError, Closed, Full, Invalid
+from .errors import ArqonBusError, Full, Invalid
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -26,57 +28,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("arqonbus")
 
-State: TypeAlias = Literal["idle", "connecting", "connected", "waiting", "draining", "closed"]
-Token: TypeAlias = Callable[[], "str | Awaitable[str]"]
-Answer: TypeAlias = Callable[[Message], "Awaitable[object]"]
 S = TypeVar("S", bound=Callable[[State], object])
 R = TypeVar("R", bound=Callable[[ArqonBusError], object])
-
-
-class ConnectOptions(TypedDict, total=False):
-    """What `connect` may be told beside the address. Times are seconds."""
-
-    token: str
-    """Credentials that do not change."""
-    token_provider: Token
-    """Credentials that change: called before every attempt to connect."""
-    name: str
-    """A name that people see in member lists."""
-    kind: str
-    """What kind of client it is, such as `worker`."""
-    user: str
-    """Whom it acts for; believed only by servers that ask for no credentials."""
-    metadata: Mapping[str, object]
-    """What members see of this client; at most 1 KiB as JSON."""
-    backoff: tuple[float, float]
-    """The bound of the first wait between attempts, and of every wait."""
-    first_attempts: int
-    """How many attempts the first connection gets, by default one; 0 goes on for ever."""
-    connect_timeout: float
-    """For one socket to open."""
-    request_timeout: float
-    """For commands, joins and replies."""
-    publish_timeout: float
-    """After it the outcome of a publish is `Unknown`. Keep it below the server's deduplication window."""
-    in_flight: int
-    """Publishes that may be queued or unacknowledged."""
-    batch: bool
-    """Whether a frame may hold several envelopes; it saves both sides work."""
-
-
-class SendOptions(TypedDict, total=False):
-    """What a message may be sent with."""
-
-    headers: Mapping[str, str]
-    """Texts by name."""
-    id: str
-    """The idempotency key: the same id within the server's window is stored once."""
-    correlation_id: str
-    """The message that this one answers."""
-    exclude_sender: bool
-    """Leaves this connection out of the delivery."""
-    timeout: float
-    """Seconds after which the outcome is given up."""
 
 
 def connect(url: str, **options: Unpack[ConnectOptions]) -> Opening[Bus]:
@@ -477,110 +430,3 @@ def _parts(topic: str) -> tuple[str, str]:
     if not colon:
         raise Invalid("a topic is room:channel")
     return room, channel
-
-
-class History:
-    """A topic's messages, read page by page by `async for`."""
-
-    def __init__(self, bus: Bus, native: _arqonbus.History) -> None:
-        self._bus = bus
-        self._native = native
-        self._page: deque[Message] = deque()
-
-    @property
-    def gap(self) -> Gap | None:
-        """What lay between `since` and the first message and is no longer held; known after the first message."""
-        return self._native.gap
-
-    def __aiter__(self) -> AsyncIterator[Message]:
-        return self
-
-    async def __anext__(self) -> Message:
-        """The next message."""
-        if not self._page:
-            page = await self._next_page()
-            if page is None:
-                raise StopAsyncIteration
-            self._page.extend(page)
-        return self._page.popleft()
-
-    async def _next_page(self) -> Sequence[Message] | None:
-        future = self._bus._link.future()
-        self._native.next_page(future)
-        return await future  # type: ignore[no-any-return]
-
-    async def list(self) -> list[Message]:
-        """All that is left, as a list."""
-        return [message async for message in self]
-
-
-class Responder:
-    """Answers requests until it is closed; see `Bus.respond`."""
-
-    # Requests that one responder answers at the same time; further ones wait in its queue.
-    _ANSWERS_MAX = 64
-
-    def __init__(self, bus: Bus, topic: str, answer: Answer) -> None:
-        self._bus = bus
-        self._answer = answer
-        self._ready: asyncio.Future[None] = bus._link.future()
-        self._task = bus._link.loop.create_task(self._serve(topic))
-        bus._responders.add(self)
-
-    async def ready(self) -> Responder:
-        """Waits until requests are received, and raises what kept it from that."""
-        await asyncio.shield(self._ready)
-        return self
-
-    async def aclose(self) -> None:
-        """Leaves, and waits for the answers that are being made."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-
-    async def __aenter__(self) -> Self:
-        await self.ready()
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.aclose()
-
-    async def _serve(self, topic: str) -> None:
-        answers: set[asyncio.Task[None]] = set()
-        try:
-            async with self._bus.join(topic) as requests:
-                if not self._ready.done():
-                    self._ready.set_result(None)
-                async for request in requests:
-                    if request.reply_to is None:
-                        continue
-                    while len(answers) >= self._ANSWERS_MAX:
-                        await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
-                    task = self._bus._link.loop.create_task(self._give(request))
-                    answers.add(task)
-                    task.add_done_callback(answers.discard)
-        except Exception as error:
-            self._failed(topic, error)
-        finally:
-            self._bus._responders.discard(self)
-            if not self._ready.done():
-                self._ready.cancel()
-            if answers:
-                await asyncio.wait(answers)
-
-    def _failed(self, topic: str, error: Exception) -> None:
-        if self._ready.done():
-            logger.error("the responder of %s has ended: %s", topic, error)
-        else:
-            self._ready.set_exception(error)
-            # Not everybody waits until a responder is ready.
-            self._ready.exception()
-            logger.error("cannot answer requests at %s: %s", topic, error)
-
-    async def _give(self, request: Message) -> None:
-        try:
-            await self._bus.reply(request, await self._answer(request))
-        except Closed:
-            pass
-        except Exception:
-            # Not told to the requester, whose time runs out: an answer says what is wrong, or nothing does.
-            logger.exception("no answer to %r", request)

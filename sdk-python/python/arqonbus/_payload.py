@@ -29,7 +29,7 @@ def plain(value: object) -> object:
     if isinstance(value, uuid.UUID):
         return str(value)
     if callable(dump := getattr(value, "model_dump", None)):
-        return typing.cast("object", dump(mode="json"))
+        return dump(mode="json")
     if (msgspec := sys.modules.get("msgspec")) is not None and isinstance(value, msgspec.Struct):
         return typing.cast("object", msgspec.to_builtins(value))
     raise Invalid(f"a value of type {type(value).__name__} cannot be sent as JSON")
@@ -92,7 +92,8 @@ def _convert_generic(value: Any, kind: Any, origin: Any) -> Any:
             return value
         raise DecodeError(f"expected {kind}, found {value!r}")
     if origin in (list, set, frozenset) and isinstance(value, list):
-        return origin(_convert(item, args[0]) for item in value)
+        items: list[Any] = value
+        return origin(_convert(item, args[0]) for item in items)
     if origin is dict and isinstance(value, dict):
         members = typing.cast("dict[str, Any]", value)
         return {name: _convert(member, args[1]) for name, member in members.items()}

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ._arqonbus import Ack
-    from ._bus import Bus, SendOptions
+    from ._bus import Bus
+    from ._options import SendOptions
 
 logger = logging.getLogger("arqonbus")
 

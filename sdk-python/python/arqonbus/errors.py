@@ -3,7 +3,32 @@
 from __future__ import annotations
 
 from . import _codes
-from ._codes import *  # noqa: F403 - one class for each error code
+from ._codes import (
+    Draining,
+    ErrorCode,
+    Forbidden,
+    IdConflict,
+    Internal,
+    InvalidArgs,
+    InvalidCredentials,
+    InvalidEnvelope,
+    InvalidJSON,
+    InvalidName,
+    LimitExceeded,
+    NoRecipient,
+    NoResponder,
+    NotJoined,
+    Overloaded,
+    RateLimited,
+    StorageUnavailable,
+    TooDeep,
+    TooLarge,
+    Unauthenticated,
+    UnknownChannel,
+    UnknownCommand,
+    UnknownType,
+    Unsupported,
+)
 from ._outcomes import (
     ArqonBusError,
     ChannelDeleted,
@@ -24,16 +49,39 @@ __all__ = [
     "ChannelDeleted",
     "Closed",
     "DecodeError",
+    "Draining",
+    "ErrorCode",
+    "Forbidden",
     "Forked",
     "Full",
+    "IdConflict",
+    "Internal",
     "Invalid",
+    "InvalidArgs",
+    "InvalidCredentials",
+    "InvalidEnvelope",
+    "InvalidJSON",
+    "InvalidName",
+    "LimitExceeded",
+    "NoRecipient",
+    "NoResponder",
+    "NotJoined",
     "NotSent",
+    "Overloaded",
+    "RateLimited",
     "Rejected",
     "Retry",
+    "StorageUnavailable",
+    "TooDeep",
+    "TooLarge",
+    "Unauthenticated",
     "Unknown",
+    "UnknownChannel",
+    "UnknownCommand",
+    "UnknownType",
     "Unreachable",
+    "Unsupported",
 ]
-__all__ += _codes.__all__
 
 _BY_KIND: dict[str, type[ArqonBusError]] = {
     "unknown": Unknown,
@@ -49,7 +97,7 @@ _BY_KIND: dict[str, type[ArqonBusError]] = {
 }
 
 
-def _build(
+def _build(  # pyright: ignore[reportUnusedFunction]
     kind: str,
     message: str,
     *,

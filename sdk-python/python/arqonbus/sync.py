@@ -17,18 +17,16 @@ Each bus has one thread with an event loop of its own. Its methods may be called
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import datetime
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import _bus, _topic
+from . import _bus, _respond, _topic
 from ._arqonbus import Ack, Deleted, Gap, Message, Position, Presence
-from ._bus import State
+from ._options import State
+from ._portal import Portal
 from ._topic import Item
 from .errors import (
     ArqonBusError,
@@ -48,7 +46,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from . import wire
-    from ._bus import ConnectOptions, SendOptions
+    from ._options import ConnectOptions, SendOptions
 
 __all__ = [
     "Ack",
@@ -75,65 +73,12 @@ __all__ = [
     "connect",
 ]
 
-T = TypeVar("T")
 G = TypeVar("G", bound=Callable[[Gap], object])
-
-# Seconds of one wait: an interpreter that cannot interrupt a wait looks for Ctrl-C this often.
-_LOOK = 0.2
-
-
-class _Portal:
-    """A thread with an event loop, and calls into it."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self._pid = os.getpid()
-        self._thread = threading.Thread(target=self._run, name="arqonbus-sync", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
-        self.loop.close()
-
-    def call(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        """Runs a coroutine there and waits here; what interrupts the wait cancels the coroutine."""
-        if self._pid != os.getpid():
-            work.close()
-            raise Forked("made before a fork: connect again in the child")
-        if threading.current_thread() is self._thread:
-            work.close()
-            raise RuntimeError("a handler of this bus cannot wait for it: start a thread")
-        if self.loop.is_closed() or not self._thread.is_alive():
-            work.close()
-            raise Closed("closed by the application")
-        future = asyncio.run_coroutine_threadsafe(work, self.loop)
-        try:
-            return self._wait(future, timeout)
-        except BaseException:
-            future.cancel()
-            raise
-
-    def _wait(self, future: concurrent.futures.Future[T], timeout: float | None) -> T:
-        waited = 0.0
-        while True:
-            step = _LOOK if timeout is None else min(_LOOK, max(timeout - waited, 0.0))
-            done, _ = concurrent.futures.wait([future], step)
-            waited += step
-            if done:
-                return future.result()
-            if timeout is not None and waited >= timeout:
-                raise TimeoutError(f"nothing came in {timeout} s")
-
-    def close(self) -> None:
-        if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
 
 
 def connect(url: str, **options: Unpack[ConnectOptions]) -> Bus:
     """Connects; see `arqonbus.connect`. Close it, or use it as `with connect(url) as bus`."""
-    portal = _Portal()
+    portal = Portal()
 
     async def begin() -> _bus.Bus:
         return await _bus.connect(url, **options)
@@ -148,7 +93,7 @@ def connect(url: str, **options: Unpack[ConnectOptions]) -> Bus:
 class Bus:
     """A connection to the bus; see `arqonbus.Bus`."""
 
-    def __init__(self, portal: _Portal, bus: _bus.Bus) -> None:
+    def __init__(self, portal: Portal, bus: _bus.Bus) -> None:
         self._portal = portal
         self._bus = bus
         self.url = bus.url
@@ -218,7 +163,7 @@ class Bus:
             async def given(request: Message) -> object:
                 return await asyncio.to_thread(answer, request)
 
-            async def begin() -> _bus.Responder:
+            async def begin() -> _respond.Responder:
                 return await self._bus.respond(topic)(given).ready()
 
             return Responder(self._portal, self._portal.call(begin()))
@@ -352,7 +297,7 @@ class Bus:
 class _Messages:
     """Messages in batches, each fetched by one call into the loop."""
 
-    def __init__(self, portal: _Portal, stream: Any) -> None:
+    def __init__(self, portal: Portal, stream: Any) -> None:
         self._portal = portal
         self._stream = stream
         self._batch: deque[Message] = deque()
@@ -451,7 +396,7 @@ class Inbox(_Messages):
 class Responder:
     """Answers requests until it is closed."""
 
-    def __init__(self, portal: _Portal, responder: _bus.Responder) -> None:
+    def __init__(self, portal: Portal, responder: _respond.Responder) -> None:
         self._portal = portal
         self._responder = responder
 

@@ -19,19 +19,12 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-try:
-    import pytest
-except ImportError:  # the server is of use without pytest
-    _HAS_PYTEST = False
-else:
-    _HAS_PYTEST = True
 
 __all__ = ["Server", "find_server"]
 
@@ -135,18 +128,3 @@ def unused_url() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"ws://127.0.0.1:{probe.getsockname()[1]}"
-
-
-if _HAS_PYTEST:
-
-    @pytest.fixture(scope="session")
-    def arqonbus_server() -> Iterator[Server]:
-        """One server for the whole test session. Use rooms of your own in each test."""
-        with Server() as server:
-            yield server
-
-    @pytest.fixture
-    def arqonbus_fresh_server() -> Iterator[Server]:
-        """A server for this test alone, which may be killed and started again."""
-        with Server() as server:
-            yield server

@@ -135,18 +135,6 @@ class ChannelInfoCommand(TypedDict):
     command: Literal["channel_info"]
     args: ChannelInfoArgs
     id: NotRequired[MessageId | None]
-    sender: NotRequired[None]
-    """The server sets this; a client may not."""
-    user: NotRequired[None]
-    """The server sets this; a client may not."""
-    timestamp: NotRequired[None]
-    """The server sets this; a client may not."""
-    epoch: NotRequired[None]
-    """The server sets this; a client may not."""
-    seq: NotRequired[None]
-    """The server sets this; a client may not."""
-    reply_to: NotRequired[None]
-    """The server sets this; a client may not."""
 
 
 class ChannelInfoResult(TypedDict):
@@ -194,18 +182,6 @@ class ConnectCommand(TypedDict):
     command: Literal["connect"]
     args: NotRequired[ConnectArgs | None]
     id: NotRequired[MessageId | None]
-    sender: NotRequired[None]
-    """The server sets this; a client may not."""
-    user: NotRequired[None]
-    """The server sets this; a client may not."""
-    timestamp: NotRequired[None]
-    """The server sets this; a client may not."""
-    epoch: NotRequired[None]
-    """The server sets this; a client may not."""
-    seq: NotRequired[None]
-    """The server sets this; a client may not."""
-    reply_to: NotRequired[None]
-    """The server sets this; a client may not."""
 
 
 class PingCommand(TypedDict):
@@ -215,18 +191,6 @@ class PingCommand(TypedDict):
     command: Literal["ping"]
     args: NotRequired[PingArgs | None]
     id: NotRequired[MessageId | None]
-    sender: NotRequired[None]
-    """The server sets this; a client may not."""
-    user: NotRequired[None]
-    """The server sets this; a client may not."""
-    timestamp: NotRequired[None]
-    """The server sets this; a client may not."""
-    epoch: NotRequired[None]
-    """The server sets this; a client may not."""
-    seq: NotRequired[None]
-    """The server sets this; a client may not."""
-    reply_to: NotRequired[None]
-    """The server sets this; a client may not."""
 
 
 class StatusCommand(TypedDict):
@@ -236,18 +200,6 @@ class StatusCommand(TypedDict):
     command: Literal["status"]
     args: NotRequired[StatusArgs | None]
     id: NotRequired[MessageId | None]
-    sender: NotRequired[None]
-    """The server sets this; a client may not."""
-    user: NotRequired[None]
-    """The server sets this; a client may not."""
-    timestamp: NotRequired[None]
-    """The server sets this; a client may not."""
-    epoch: NotRequired[None]
-    """The server sets this; a client may not."""
-    seq: NotRequired[None]
-    """The server sets this; a client may not."""
-    reply_to: NotRequired[None]
-    """The server sets this; a client may not."""
 
 
 class CreateChannelCommand(TypedDict):
@@ -257,18 +209,6 @@ class CreateChannelCommand(TypedDict):
     command: Literal["create_channel"]
     args: CreateChannelArgs
     id: NotRequired[MessageId | None]
-    sender: NotRequired[None]
-    """The server sets this; a client may not."""
-    user: NotRequired[None]
-    """The server sets this; a client may not."""
-    timestamp: NotRequired[None]
-    """The server sets this; a client may not."""
-    epoch: NotRequired[None]
-    """The server sets this; a client may not."""
-    seq: NotRequired[None]
-    """The server sets this; a client may not."""
-    reply_to: NotRequired[None]
-    """The server sets this; a client may not."""
 
 
 class DeleteChannelCommand(TypedDict):
@@ -278,18 +218,6 @@ class DeleteChannelCommand(TypedDict):
     command: Literal["delete_channel"]
     args: DeleteChannelArgs
     id: NotRequired[MessageId | None]
-    sender: NotRequired[None]
-    """The server sets this; a client may not."""
-    user: NotRequired[None]
-    """The server sets this; a client may not."""
-    timestamp: NotRequired[None]
-    """The server sets this; a client may not."""
-    epoch: NotRequired[None]
-    """The server sets this; a client may not."""
-    seq: NotRequired[None]
-    """The server sets this; a client may not."""
-    reply_to: NotRequired[None]
-    """The server sets this; a client may not."""
 
 
 class JoinChannelCommand(TypedDict):
@@ -299,18 +227,6 @@ class JoinChannelCommand(TypedDict):
     command: Literal["join_channel"]
     args: JoinArgs
     id: NotRequired[MessageId | None]
-    sender: NotRequired[None]
-    """The server sets this; a client may not."""
-    user: NotRequired[None]
-    """The server sets this; a client may not."""
-    timestamp: NotRequired[None]
-    """The server sets this; a client may not."""
-    epoch: NotRequired[None]
-    """The server sets this; a client may not."""
-    seq: NotRequired[None]
-    """The server sets this; a client may not."""
-    reply_to: NotRequired[None]
-    """The server sets this; a client may not."""
 
 
 class LeaveChannelCommand(TypedDict):
@@ -320,18 +236,6 @@ class LeaveChannelCommand(TypedDict):
     command: Literal["leave_channel"]
     args: LeaveArgs
     id: NotRequired[MessageId | None]
-    sender: NotRequired[None]
-    """The server sets this; a client may not."""
-    user: NotRequired[None]
-    """The server sets this; a client may not."""
-    timestamp: NotRequired[None]
-    """The server sets this; a client may not."""
-    epoch: NotRequired[None]
-    """The server sets this; a client may not."""
-    seq: NotRequired[None]
-    """The server sets this; a client may not."""
-    reply_to: NotRequired[None]
-    """The server sets this; a client may not."""
 
 
 class ListRoomsCommand(TypedDict):
@@ -341,18 +245,6 @@ class ListRoomsCommand(TypedDict):
     command: Literal["list_rooms"]
     args: NotRequired[ListRoomsArgs | None]
     id: NotRequired[MessageId | None]
-    sender: NotRequired[None]
-    """The server sets this; a client may not."""
-    user: NotRequired[None]
-    """The server sets this; a client may not."""
-    timestamp: NotRequired[None]
-    """The server sets this; a client may not."""
-    epoch: NotRequired[None]
-    """The server sets this; a client may not."""
-    seq: NotRequired[None]
-    """The server sets this; a client may not."""
-    reply_to: NotRequired[None]
-    """The server sets this; a client may not."""
 
 
 class ListChannelsCommand(TypedDict):
@@ -362,18 +254,6 @@ class ListChannelsCommand(TypedDict):
     command: Literal["list_channels"]
     args: ListChannelsArgs
     id: NotRequired[MessageId | None]
-    sender: NotRequired[None]
-    """The server sets this; a client may not."""
-    user: NotRequired[None]
-    """The server sets this; a client may not."""
-    timestamp: NotRequired[None]
-    """The server sets this; a client may not."""
-    epoch: NotRequired[None]
-    """The server sets this; a client may not."""
-    seq: NotRequired[None]
-    """The server sets this; a client may not."""
-    reply_to: NotRequired[None]
-    """The server sets this; a client may not."""
 
 
 class MembersCommand(TypedDict):
@@ -383,18 +263,6 @@ class MembersCommand(TypedDict):
     command: Literal["members"]
     args: MembersArgs
     id: NotRequired[MessageId | None]
-    sender: NotRequired[None]
-    """The server sets this; a client may not."""
-    user: NotRequired[None]
-    """The server sets this; a client may not."""
-    timestamp: NotRequired[None]
-    """The server sets this; a client may not."""
-    epoch: NotRequired[None]
-    """The server sets this; a client may not."""
-    seq: NotRequired[None]
-    """The server sets this; a client may not."""
-    reply_to: NotRequired[None]
-    """The server sets this; a client may not."""
 
 
 class HistoryCommand(TypedDict):
@@ -404,18 +272,6 @@ class HistoryCommand(TypedDict):
     command: Literal["history"]
     args: HistoryArgs
     id: NotRequired[MessageId | None]
-    sender: NotRequired[None]
-    """The server sets this; a client may not."""
-    user: NotRequired[None]
-    """The server sets this; a client may not."""
-    timestamp: NotRequired[None]
-    """The server sets this; a client may not."""
-    epoch: NotRequired[None]
-    """The server sets this; a client may not."""
-    seq: NotRequired[None]
-    """The server sets this; a client may not."""
-    reply_to: NotRequired[None]
-    """The server sets this; a client may not."""
 
 
 class RefreshCommand(TypedDict):
@@ -425,18 +281,6 @@ class RefreshCommand(TypedDict):
     command: Literal["refresh"]
     args: RefreshArgs
     id: NotRequired[MessageId | None]
-    sender: NotRequired[None]
-    """The server sets this; a client may not."""
-    user: NotRequired[None]
-    """The server sets this; a client may not."""
-    timestamp: NotRequired[None]
-    """The server sets this; a client may not."""
-    epoch: NotRequired[None]
-    """The server sets this; a client may not."""
-    seq: NotRequired[None]
-    """The server sets this; a client may not."""
-    reply_to: NotRequired[None]
-    """The server sets this; a client may not."""
 
 
 class DisconnectCommand(TypedDict):
@@ -446,18 +290,6 @@ class DisconnectCommand(TypedDict):
     command: Literal["disconnect"]
     args: NotRequired[DisconnectArgs | None]
     id: NotRequired[MessageId | None]
-    sender: NotRequired[None]
-    """The server sets this; a client may not."""
-    user: NotRequired[None]
-    """The server sets this; a client may not."""
-    timestamp: NotRequired[None]
-    """The server sets this; a client may not."""
-    epoch: NotRequired[None]
-    """The server sets this; a client may not."""
-    seq: NotRequired[None]
-    """The server sets this; a client may not."""
-    reply_to: NotRequired[None]
-    """The server sets this; a client may not."""
 
 
 class HelpCommand(TypedDict):
@@ -467,18 +299,6 @@ class HelpCommand(TypedDict):
     command: Literal["help"]
     args: NotRequired[HelpArgs | None]
     id: NotRequired[MessageId | None]
-    sender: NotRequired[None]
-    """The server sets this; a client may not."""
-    user: NotRequired[None]
-    """The server sets this; a client may not."""
-    timestamp: NotRequired[None]
-    """The server sets this; a client may not."""
-    epoch: NotRequired[None]
-    """The server sets this; a client may not."""
-    seq: NotRequired[None]
-    """The server sets this; a client may not."""
-    reply_to: NotRequired[None]
-    """The server sets this; a client may not."""
 
 
 ClientCommand: TypeAlias = (
@@ -515,18 +335,6 @@ class ClientMessage(TypedDict):
     request: NotRequired[bool | None]
     correlation_id: NotRequired[MessageId | None]
     exclude_sender: NotRequired[bool | None]
-    sender: NotRequired[None]
-    """The server sets this; a client may not."""
-    user: NotRequired[None]
-    """The server sets this; a client may not."""
-    timestamp: NotRequired[None]
-    """The server sets this; a client may not."""
-    epoch: NotRequired[None]
-    """The server sets this; a client may not."""
-    seq: NotRequired[None]
-    """The server sets this; a client may not."""
-    reply_to: NotRequired[None]
-    """The server sets this; a client may not."""
 
 
 ClientEnvelope: TypeAlias = ClientMessage | ClientCommand
