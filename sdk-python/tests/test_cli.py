@@ -44,7 +44,8 @@ def test_a_refusal_fails_the_command(arqonbus_server: Server) -> None:
 def test_the_plugin_serves_the_tests_of_others(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
-        
+        import arqonbus.sync
+
         def test_it(arqonbus_server, arqonbus_fresh_server):
             assert arqonbus_server.url != arqonbus_fresh_server.url
             with arqonbus.sync.connect(arqonbus_fresh_server.url) as bus:

@@ -92,8 +92,8 @@ def _convert_generic(value: Any, kind: Any, origin: Any) -> Any:
             return value
         raise DecodeError(f"expected {kind}, found {value!r}")
     if origin in (list, set, frozenset) and isinstance(value, list):
-        items: list[Any] = value
-        return origin(_convert(item, args[0]) for item in items)
+        items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return typing.cast("Any", origin)(_convert(item, args[0]) for item in items)
     if origin is dict and isinstance(value, dict):
         members = typing.cast("dict[str, Any]", value)
         return {name: _convert(member, args[1]) for name, member in members.items()}
