@@ -11,7 +11,9 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use client::{ClientEnvelope, Publish, Request, encode_command};
-pub use server::{Delivery, DeliveryHead, ErrorEnvelope, Event, Response, ServerEnvelope, encode_error, encode_event, encode_history, encode_ok, encode_refused};
+pub use server::{
+    Delivery, DeliveryHead, ErrorEnvelope, Event, Response, ServerEnvelope, encode_error, encode_event, encode_history, encode_ok, encode_refused,
+};
 
 use crate::{Channel, ClientId, Invalid, MessageId, Refusal, Room, Topic, UserId};
 

@@ -150,7 +150,10 @@ impl Read for Value {
             b'"' => String::read(raw).map(Self::String),
             b'n' => Some(Self::Null),
             b't' | b'f' => bool::read(raw).map(Self::Bool),
-            _ => (text.parse::<u64>().map(Self::from)).or_else(|_| text.parse::<i64>().map(Self::from)).or_else(|_| text.parse::<f64>().map(Self::from)).ok(),
+            _ => (text.parse::<u64>().map(Self::from))
+                .or_else(|_| text.parse::<i64>().map(Self::from))
+                .or_else(|_| text.parse::<f64>().map(Self::from))
+                .ok(),
         }
     }
 }
@@ -292,11 +295,27 @@ mod tests {
     }
 
     #[test]
+    fn escapes_are_those_of_json() {
+        for inner in [r#"a\"b\\c\/d\b\f\n\r\t"#, r"\u00e9\u2028\uD83D\uDE8C!", "é", r"\u0041\u000a"] {
+            let by_serde: String = serde_json::from_str(&format!("\"{inner}\"")).unwrap();
+            assert_eq!(unescape(inner), by_serde);
+        }
+    }
+
+    #[test]
     fn it_refuses_as_serde_does() {
-        for text in [r#"{"reason":"new","to":{"epoch":"k","seq":9}}"#, r#"{"reason":"ahead"}"#, "[]", r#"{"reason":"ahead","to":{"epoch":"K","seq":9}}"#] {
+        for text in
+            [r#"{"reason":"new","to":{"epoch":"k","seq":9}}"#, r#"{"reason":"ahead"}"#, "[]", r#"{"reason":"ahead","to":{"epoch":"K","seq":9}}"#]
+        {
             assert!(!same::<Gap>(text));
         }
-        for text in [r#"{"epoch":"k","seq":9007199254740992}"#, r#"{"epoch":"k","seq":-1}"#, r#"{"epoch":"k","seq":1.5}"#, r#"{"epoch":1,"seq":1}"#, r#"{"seq":1}"#] {
+        for text in [
+            r#"{"epoch":"k","seq":9007199254740992}"#,
+            r#"{"epoch":"k","seq":-1}"#,
+            r#"{"epoch":"k","seq":1.5}"#,
+            r#"{"epoch":1,"seq":1}"#,
+            r#"{"seq":1}"#,
+        ] {
             assert!(!same::<Position>(text));
         }
         assert!(!same::<JoinResult>(r#"{"topics":[1],"complete":true}"#));
@@ -305,7 +324,7 @@ mod tests {
 
     #[test]
     fn every_word_is_known() {
-        let schema = crate::schema::json_schema();
+        let schema = schema::json_schema();
         let words = |name: &str| -> Vec<String> {
             let variants = schema["$defs"][name]["oneOf"].as_array().cloned().unwrap_or_default();
             variants.iter().map(|variant| variant["const"].to_string()).collect()
