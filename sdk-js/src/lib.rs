@@ -205,7 +205,15 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Self::publish`].
-    pub fn join(&mut self, pattern: &str, since: Option<String>, replay: Option<u32>, positions: Option<String>, presence: bool, now: f64) -> Result<f64, String> {
+    pub fn join(
+        &mut self,
+        pattern: &str,
+        since: Option<String>,
+        replay: Option<u32>,
+        positions: Option<String>,
+        presence: bool,
+        now: f64,
+    ) -> Result<f64, String> {
         let joining = joining(pattern, Beginning { since, replay, positions, presence })?;
         self.core.join(joining, ms(now)).map(|SubscriptionId(id)| id as f64).map_err(declined)
     }

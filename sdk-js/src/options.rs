@@ -15,10 +15,14 @@ use super::{Declined, ms};
 #[serde(tag = "declined", rename_all = "snake_case")]
 enum Thrown {
     /// An argument is wrong.
-    Invalid { why: String },
+    Invalid {
+        why: String,
+    },
     Full,
     Closing,
-    TooLarge { limit: usize },
+    TooLarge {
+        limit: usize,
+    },
     AlreadyJoined,
     IdInFlight,
     NotConnected,

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use arqonbus_client::core::{CallId, EndReason, Event, Failure, Fault, SubscriptionId};
 use arqonbus_client::Message;
+use arqonbus_client::core::{CallId, EndReason, Event, Failure, Fault, SubscriptionId};
 use arqonbus_client::protocol::{ClientId, Gap, JoinResult, Presence, PublishResult, Refusal, UserId};
 use serde::Serialize;
 
@@ -104,7 +104,9 @@ impl Batch {
             Event::TokenNeeded => Told::TokenNeeded,
             Event::Joined { subscription: SubscriptionId(sub), result, again } => Told::Joined { sub, again, result },
             Event::Gap { subscription: SubscriptionId(sub), topic, gap } => Told::Gap { sub, topic: topic.to_string(), gap },
-            Event::Presence { subscription: SubscriptionId(sub), topic, joined, presence } => Told::Presence { sub, topic: topic.to_string(), joined, member: presence },
+            Event::Presence { subscription: SubscriptionId(sub), topic, joined, presence } => {
+                Told::Presence { sub, topic: topic.to_string(), joined, member: presence }
+            }
             Event::Deleted { subscription: SubscriptionId(sub), topic, by } => Told::Deleted { sub, topic: topic.to_string(), by },
             Event::Ended { subscription: SubscriptionId(sub), reason } => Told::Ended { sub, reason: reason.into() },
             Event::Published { call: CallId(call), outcome: Ok(result) } => Told::Acked { call, result },

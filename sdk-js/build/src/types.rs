@@ -3,7 +3,17 @@
 use serde_json::{Map, Value};
 
 /// Envelopes that the package does not show: they are conditions rather than shapes.
-const LEFT_OUT: &[&str] = &["ClientEnvelope", "ServerEnvelope", "ClientMessage", "ClientCommand", "ServerResponse", "ResponseOk", "ResponseError", "ServerEvent", "ServerError"];
+const LEFT_OUT: &[&str] = &[
+    "ClientEnvelope",
+    "ServerEnvelope",
+    "ClientMessage",
+    "ClientCommand",
+    "ServerResponse",
+    "ResponseOk",
+    "ResponseError",
+    "ServerEvent",
+    "ServerError",
+];
 
 const HEAD: &str = "\
 /**
@@ -51,7 +61,8 @@ fn define(out: &mut String, name: &str, def: &Value) -> Result<(), String> {
 fn members(out: &mut String, properties: &Map<String, Value>, required: &Value) -> Result<(), String> {
     let required: Vec<&str> = required.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     for (name, property) in properties {
-        let described = [property].into_iter().chain(property["anyOf"].as_array().into_iter().flatten()).find(|part| part.get("description").is_some());
+        let described =
+            [property].into_iter().chain(property["anyOf"].as_array().into_iter().flatten()).find(|part| part.get("description").is_some());
         document(out, described.unwrap_or(property), "  ");
         let shape = shape(property)?;
         let member = if required.contains(&name.as_str()) { format!("{name}: {shape}") } else { format!("{name}?: {shape} | undefined") };
@@ -85,7 +96,7 @@ fn shape(schema: &Value) -> Result<String, String> {
             each.collect::<Result<_, _>>().map(union)
         }
         Value::String(name) => typed(name, schema),
-        _ => Ok("unknown".to_owned()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Ok("unknown".to_owned()),
     }
 }
 
