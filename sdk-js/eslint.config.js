@@ -16,5 +16,5 @@ export default tseslint.config(
       "@typescript-eslint/dot-notation": "off",
     },
   },
-  { files: ["**/*.mjs", "**/*.js"], extends: [tseslint.configs.disableTypeChecked], languageOptions: { globals: { process: "readonly", console: "readonly", URL: "readonly" } } },
+  { files: ["**/*.mjs", "**/*.js"], extends: [tseslint.configs.disableTypeChecked], languageOptions: { globals: { process: "readonly", console: "readonly", URL: "readonly", document: "readonly", location: "readonly" } } },
 );

@@ -72,4 +72,5 @@ async function natsWs(): Promise<void> {
   }
 }
 
-await { "@arqon/bus": arqon, "socket.io-client": socketIo, "nats.ws": natsWs }[peer]?.();
+const peers: Record<string, () => Promise<void>> = { "@arqon/bus": arqon, "socket.io-client": socketIo, "nats.ws": natsWs };
+await peers[peer]?.();

@@ -240,7 +240,7 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
     this.#checkOpen();
     const text = json(payload);
     try {
-      this.#driver.input((engine, now) => {
+      this.#driver.later((engine, now) => {
         engine.publishNowait(0, topic, text, this.#driver.extras(options), options.wait ?? true, now);
       });
     } catch (error) {

@@ -41,6 +41,7 @@ export class Driver {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #armed: number | undefined;
   #pumping = false;
+  #soon = false;
   #fault: Fault | undefined;
 
   constructor(
@@ -74,6 +75,13 @@ export class Driver {
     if (this.#fault) return;
     give(this.#engine, this.now());
     this.#pump();
+  }
+
+  /** As `input`, for calls of the application: those of one turn of the event loop share frames. */
+  later(give: (engine: Engine, now: number) => void): void {
+    if (this.#fault) return;
+    give(this.#engine, this.now());
+    this.#pumpSoon();
   }
 
   /** Says that page or network woke up. */
@@ -117,7 +125,7 @@ export class Driver {
       };
       // In the order of the calls: nobody passes those who wait.
       if (this.#line.length > 0 || !start()) this.#wait(start, settle);
-      this.#pump();
+      this.#pumpSoon();
     });
   }
 
@@ -147,6 +155,15 @@ export class Driver {
         settle.reject(new NotSent("the client closed before there was room to send"));
         return true;
       });
+  }
+
+  #pumpSoon(): void {
+    if (this.#soon || this.#pumping) return;
+    this.#soon = true;
+    queueMicrotask(() => {
+      this.#soon = false;
+      if (!this.#fault) this.#pump();
+    });
   }
 
   /** Carries out all orders of the core, and tells all events. */

@@ -214,7 +214,7 @@ impl Engine {
         presence: bool,
         now: f64,
     ) -> Result<f64, String> {
-        let joining = joining(pattern, Beginning { since, replay, positions, presence })?;
+        let joining = joining(pattern, &Beginning { since, replay, positions, presence })?;
         self.core.join(joining, ms(now)).map(|SubscriptionId(id)| id as f64).map_err(declined)
     }
 

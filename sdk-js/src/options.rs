@@ -38,6 +38,7 @@ pub(crate) fn invalid(why: impl ToString) -> String {
     Thrown::Invalid { why: why.to_string() }.json()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape of `map_err`")]
 pub(crate) fn declined(declined: Declined) -> String {
     match declined {
         Declined::Full => Thrown::Full,
@@ -105,7 +106,7 @@ pub(crate) struct Beginning {
     pub(crate) presence: bool,
 }
 
-pub(crate) fn joining(pattern: &str, beginning: Beginning) -> Result<Joining, String> {
+pub(crate) fn joining(pattern: &str, beginning: &Beginning) -> Result<Joining, String> {
     let pattern: Pattern = pattern.parse().map_err(invalid)?;
     let mut joining = Joining::new(pattern);
     joining.since = beginning.since.as_deref().map(read::<Position>).transpose()?;

@@ -150,7 +150,9 @@ impl Read for Value {
             b'"' => String::read(raw).map(Self::String),
             b'n' => Some(Self::Null),
             b't' | b'f' => bool::read(raw).map(Self::Bool),
-            _ => (text.parse::<u64>().map(Self::from))
+            _ => text
+                .parse::<u64>()
+                .map(Self::from)
                 .or_else(|_| text.parse::<i64>().map(Self::from))
                 .or_else(|_| text.parse::<f64>().map(Self::from))
                 .ok(),
@@ -290,8 +292,16 @@ mod tests {
         assert!(same::<Presence>(r#"{"client":"c_00000000","user":"ada","name":"\u00e9\ud83d\ude8c\"\\\/\n","members":1}"#));
         assert!(same::<ConnectResult>(r#"{"client":"c_00000000","resume":"r","resumed":false,"batch":true,"heartbeat_ms":1}"#));
         assert!(same::<Deleted>(r#"{"by":"c_00000000"}"#));
-        assert!(same::<serde_json::Map<String, Value>>(r#"{"a":[1,-2,1.5,1e30],"b":{"c":null},"d":true,"é":""}"#));
+        assert!(same::<serde_json::Map<String, Value>>(r#"{"a":[1,-2,1.5,-0.125,48.8566],"b":{"c":null},"d":true,"é":""}"#));
         assert!(same::<Vec<TopicPosition>>(r#"[{"room":"a","channel":"b","epoch":"k","seq":1}]"#));
+    }
+
+    #[test]
+    fn escapes_are_those_of_json() {
+        for inner in [r#"a\"b\\c\/d\b\f\n\r\t"#, r"\u00e9\u2028\uD83D\uDE8C!", "é", r"\u0041\u000a"] {
+            let by_serde: String = serde_json::from_str(&format!("\"{inner}\"")).unwrap();
+            assert_eq!(unescape(inner), by_serde);
+        }
     }
 
     #[test]
@@ -316,7 +326,7 @@ mod tests {
 
     #[test]
     fn every_word_is_known() {
-        let schema = crate::schema::json_schema();
+        let schema = schema::json_schema();
         let words = |name: &str| -> Vec<String> {
             let variants = schema["$defs"][name]["oneOf"].as_array().cloned().unwrap_or_default();
             variants.iter().map(|variant| variant["const"].to_string()).collect()

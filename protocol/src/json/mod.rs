@@ -68,6 +68,7 @@ impl<'a> RawJson<'a> {
 /// What [`RawJson::read`] reads: everything that serde does, except on WebAssembly, where code is downloaded and [`compact`] is the way.
 #[cfg(any(not(target_arch = "wasm32"), feature = "serde-on-wasm"))]
 mod reading {
+    /// A type that [`super::RawJson::read`] reads.
     pub trait Readable: serde::de::DeserializeOwned {}
     impl<T: serde::de::DeserializeOwned> Readable for T {}
 }

@@ -96,7 +96,7 @@ fn shape(schema: &Value) -> Result<String, String> {
             each.collect::<Result<_, _>>().map(union)
         }
         Value::String(name) => typed(name, schema),
-        _ => Ok("unknown".to_owned()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Ok("unknown".to_owned()),
     }
 }
 
