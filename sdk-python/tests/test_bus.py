@@ -141,12 +141,12 @@ async def test_history_is_paged_in_both_directions(arqonbus_server: Server, room
         forward = bus.history(f"{room}:a", page_size=10)
         assert [message.payload async for message in forward] == list(range(25))
         assert forward.gap is None
-        backward = await bus.history(f"{room}:a", backward=True, limit=12, page_size=5).list()
+        backward = await bus.history(f"{room}:a", backward=True, limit=12, page_size=5).collect()
         assert [message.payload for message in backward] == list(range(24, 12, -1))
-        part = await bus.history(f"{room}:a", since=acks[3].position, until=acks[5].position).list()
+        part = await bus.history(f"{room}:a", since=acks[3].position, until=acks[5].position).collect()
         assert [message.payload for message in part] == [4, 5]
         since = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
-        assert len(await bus.history(f"{room}:a", since=since).list()) == 25
+        assert len(await bus.history(f"{room}:a", since=since).collect()) == 25
 
 
 async def test_commands_show_and_change_the_bus(arqonbus_server: Server, room: str) -> None:

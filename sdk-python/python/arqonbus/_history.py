@@ -43,6 +43,6 @@ class History:
         self._native.next_page(future)
         return await future  # type: ignore[no-any-return]
 
-    async def list(self) -> list[Message]:
+    async def collect(self) -> list[Message]:
         """All that is left, as a list."""
         return [message async for message in self]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("arqonbus")
 
-Answer: TypeAlias = Callable[[Message], "Awaitable[object]"]
+Answer: TypeAlias = Callable[[Message], Awaitable[object]]
 
 
 class Responder:
