@@ -34,8 +34,9 @@ impl Thrown {
     }
 }
 
-pub(crate) fn invalid(why: impl Into<String>) -> String {
-    Thrown::Invalid { why: why.into() }.json()
+#[expect(clippy::needless_pass_by_value, reason = "the shape of `map_err`")]
+pub(crate) fn invalid(why: impl ToString) -> String {
+    Thrown::Invalid { why: why.to_string() }.json()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of `map_err`")]
