@@ -99,7 +99,8 @@ pub(crate) fn assert_index() {
         let names: BTreeSet<_> = cases.iter().map(|(_, case)| string(case, "name")).collect();
         assert_eq!(names.len(), cases.len(), "two {kind} have the same name");
     }
-    assert!(index["dialogues"]["count"].is_u64(), "the index has a place for dialogues");
+    let dialogues = read(index["dialogues"]["index"].as_str().expect("the index says where the dialogues are listed"));
+    assert_eq!(index["dialogues"]["count"], dialogues["count"], "both lists count the dialogues alike");
 }
 
 /// Every case of one kind, with its file.
