@@ -11,7 +11,7 @@ pub struct Invalid {
 }
 
 /// Up to `MAX` bytes of ASCII.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Inline<const MAX: usize> {
     bytes: [u8; MAX],
     len: u8,
@@ -34,6 +34,13 @@ impl<const MAX: usize> Inline<MAX> {
 
     pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).expect("only ASCII is let in")
+    }
+}
+
+impl<const MAX: usize> std::hash::Hash for Inline<MAX> {
+    /// Hashes the text alone: the bytes behind it are zero in every value, and most names are short.
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 

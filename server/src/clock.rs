@@ -64,16 +64,22 @@ impl Clock {
         }
     }
 
-    /// The wall clock.
+    /// The wall clock, in milliseconds of Unix time.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the owner of the clock")]
-    pub fn timestamp(&self) -> Timestamp {
+    pub fn unix_ms(&self) -> u64 {
         #[cfg(any(test, feature = "sim"))]
         if let Source::Manual(manual) = &self.source {
-            return manual.timestamp();
+            return manual.unix_ms();
         }
         let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Timestamp::from_unix_ms(u64::try_from(unix.as_millis()).unwrap_or(u64::MAX))
+        u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The wall clock as it stands on the wire.
+    #[must_use]
+    pub fn timestamp(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.unix_ms())
     }
 }
 
@@ -81,8 +87,6 @@ impl Clock {
 #[cfg(any(test, feature = "sim"))]
 pub(crate) mod manual {
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
-    use arqonbus_protocol::Timestamp;
 
     use super::{Clock, Moment, Source};
 
@@ -107,8 +111,8 @@ pub(crate) mod manual {
             self.0.store(now.0, Relaxed);
         }
 
-        pub(super) fn timestamp(self) -> Timestamp {
-            Timestamp::from_unix_ms(UNIX_MS_AT_ZERO + self.now().0)
+        pub(super) fn unix_ms(self) -> u64 {
+            UNIX_MS_AT_ZERO + self.now().0
         }
 
         pub(crate) fn clock(self) -> Clock {

@@ -236,7 +236,7 @@ pub fn encode_ok(request_id: &MessageId, result: &impl Serialize) -> Vec<u8> {
     let mut object = ObjectWriter::open(&mut out, "response");
     object.text("request_id", request_id.as_bytes());
     object.text("status", b"ok");
-    object.raw("result", &json(result));
+    object.json("result", result);
     object.close();
     out
 }
@@ -266,7 +266,7 @@ pub fn encode_refused(request_id: &MessageId, refusal: &Refusal) -> Vec<u8> {
     let mut object = ObjectWriter::open(&mut out, "response");
     object.text("request_id", request_id.as_bytes());
     object.text("status", b"error");
-    object.raw("error", &json(refusal));
+    object.json("error", refusal);
     object.close();
     out
 }
@@ -291,12 +291,8 @@ pub fn encode_event(body: &EventBody, topic: Option<&Topic>, timestamp: &Timesta
 pub fn encode_error(refusal: &Refusal, timestamp: &Timestamp) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     let mut object = ObjectWriter::open(&mut out, "error");
-    object.raw("error", &json(refusal));
+    object.json("error", refusal);
     object.text("timestamp", timestamp.as_bytes());
     object.close();
     out
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("wire types serialize")
 }

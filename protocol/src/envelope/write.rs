@@ -1,5 +1,7 @@
 //! Writes one envelope by splicing: every value is either ASCII that needs no escape, or raw JSON.
 
+use serde::Serialize;
+
 use super::Target;
 use crate::Position;
 
@@ -54,6 +56,12 @@ impl<'o> ObjectWriter<'o> {
     pub(super) fn raw(&mut self, key: &str, json: &[u8]) {
         self.key(key);
         self.out.extend_from_slice(json);
+    }
+
+    /// Whatever serializes, without a copy of it between.
+    pub(super) fn json(&mut self, key: &str, value: &impl Serialize) {
+        self.key(key);
+        serde_json::to_writer(&mut *self.out, value).expect("wire types serialize");
     }
 
     pub(super) fn number(&mut self, key: &str, mut number: u64) {

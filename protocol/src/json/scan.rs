@@ -72,6 +72,8 @@ type Scan<T = ()> = Result<T, Box<Fault>>;
 
 /// Keys of one object compared one by one up to here; a set from here on, so that many keys do not cost their square.
 const KEYS_LINEAR_MAX: usize = 24;
+/// Keys that an envelope has as a rule: room for them is made at once.
+const KEYS_EXPECTED: usize = 8;
 
 struct Scanner<'a> {
     text: &'a str,
@@ -84,7 +86,7 @@ struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     fn new(text: &'a str, depth_max: usize) -> Self {
-        Self { text, bytes: text.as_bytes(), at: 0, depth_max, keys: Vec::with_capacity(KEYS_LINEAR_MAX) }
+        Self { text, bytes: text.as_bytes(), at: 0, depth_max, keys: Vec::with_capacity(KEYS_EXPECTED) }
     }
 
     fn peek(&self) -> Option<u8> {

@@ -33,27 +33,20 @@ impl Gather {
         matches!(self.aggregate, Aggregate::JoinPattern(_))
     }
 
-    /// Takes one shard's part.
+    /// Takes a part: what one shard has to say, or why one lane of a pattern has no opening.
     pub(crate) fn part(&mut self, part: Part) {
-        match part {
-            Part::LaneRefused(refusal) => {
-                self.lanes -= 1;
-                self.refused = Some(refusal);
-                return;
-            }
-            Part::LaneGone => {
-                self.lanes -= 1;
-                return;
-            }
-            Part::Pattern { .. } | Part::Rooms(_) | Part::Channels(_) | Part::Status(_) | Part::Left => {}
+        if matches!(part, Part::LaneRefused(_) | Part::LaneGone) {
+            self.lanes -= 1;
+        } else {
+            self.shards -= 1;
         }
-        self.shards -= 1;
         match part {
             Part::Pattern { lanes } => self.lanes += i64::from(lanes),
             Part::Rooms(rooms) => self.rooms.extend(rooms),
             Part::Channels(channels) => self.channels.extend(channels),
             Part::Status(part) => self.status.push(part),
-            Part::Left | Part::LaneRefused(_) | Part::LaneGone => {}
+            Part::LaneRefused(refusal) => self.refused = Some(refusal),
+            Part::Left | Part::LaneGone => {}
         }
     }
 

@@ -49,7 +49,9 @@ impl Edge {
         let heartbeat_ms = self.shared.config.heartbeat_ms;
         let silent_ms = self.now.since(conn.last_heard);
         if let Some(closing) = conn.closing {
-            return if self.now.since(closing.since) > LINGER_MS { Call::Cut } else { Call::Nothing };
+            // A slow reader may still come round to its close frame.
+            let patience_ms = if conn.outbox.is_empty() { LINGER_MS } else { self.shared.config.limits.outbox_age_ms };
+            return if self.now.since(closing.since) > patience_ms { Call::Cut } else { Call::Nothing };
         }
         if conn.outbox.blocked_since.is_some_and(|since| self.now.since(since) > self.shared.config.limits.outbox_age_ms) {
             return Call::Slow;

@@ -14,6 +14,7 @@ impl Home {
     pub(super) fn send(&mut self, publish: &PublishOp) {
         let body = publish.entry.text.clone();
         // First of all, because what was delivered once is not refused when it comes again and the receiver is gone.
+        self.counts.add(publish);
         let duplicate = match publish.fingerprint.map(|fingerprint| self.sent.check(fingerprint, self.now)) {
             None | Some(Verdict::Fresh) => false,
             Some(Verdict::Duplicate(())) => true,
@@ -24,7 +25,6 @@ impl Home {
                 Ok(recipients) => recipients,
                 Err(refusal) => return self.refuse(&publish.asked, None, &refusal),
             };
-            self.counts.add(publish);
             if let Some(fingerprint) = publish.fingerprint {
                 self.sent.remember(fingerprint, (), self.now);
             }

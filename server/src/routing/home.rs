@@ -10,7 +10,6 @@ use super::op::{Asked, LaneId, LaneOp, Op, PublishOp, ShardId};
 use super::patterns::PatternMember;
 use super::{ConnId, Egress, Lane};
 use crate::clock::Moment;
-use crate::fanout::Part;
 use crate::hash::Map;
 use crate::shared::Shared;
 use crate::slots::{Key, Slots};
@@ -100,12 +99,6 @@ impl Home {
         }
     }
 
-    /// Sets the present moment for the questions that follow.
-    pub(crate) fn tick(&mut self, now: Moment, timestamp: Timestamp) {
-        self.now = now;
-        self.timestamp = timestamp;
-    }
-
     /// Takes one question.
     pub(crate) fn ask(&mut self, op: Op) {
         match op {
@@ -148,7 +141,7 @@ impl Home {
         }
     }
 
-    fn ask_topic(&mut self, topic: Topic, op: LaneOp) {
+    pub(super) fn ask_topic(&mut self, topic: Topic, op: LaneOp) {
         if let Some(key) = self.lane_for(topic, &op) {
             self.ask_lane(key, op);
         }
@@ -236,29 +229,6 @@ impl Home {
             return;
         }
         self.give_up(key, &op, &Refusal::new(ErrorCode::Overloaded, "too much waits for this channel's store"));
-    }
-
-    /// Answers a question to a lane that is not carried out.
-    fn give_up(&mut self, key: Key, op: &LaneOp, refusal: &Refusal) {
-        if let LaneOp::CatchUp { conn, .. } = op {
-            self.nothing_more(key, *conn);
-        } else if let Some((conn, gather)) = op.gather() {
-            self.egress.part(conn, gather, Part::LaneRefused(Box::new(refusal.clone())));
-        } else if let Some(asked) = op.asked() {
-            let topic = self.lanes.get(key).map(|lane| lane.topic);
-            self.refuse(asked, topic, refusal);
-        }
-    }
-
-    /// Asks again what a lane had queued when it was deleted: of the lane that may follow.
-    pub(crate) fn ask_anew(&mut self, key: Key, topic: Topic, op: LaneOp) {
-        if let LaneOp::CatchUp { conn, .. } = op {
-            self.nothing_more(key, conn);
-        } else if let Some((conn, gather)) = op.gather() {
-            self.egress.part(conn, gather, Part::LaneGone);
-        } else if op.asked().is_some() {
-            self.ask_topic(topic, op);
-        }
     }
 
     fn run(&mut self, key: Key, op: LaneOp) {

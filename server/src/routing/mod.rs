@@ -7,6 +7,7 @@ mod directory;
 mod home;
 mod lane;
 mod op;
+mod owed;
 mod patterns;
 mod publish;
 mod upkeep;

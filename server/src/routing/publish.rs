@@ -9,10 +9,10 @@ use super::Home;
 use super::lane::{Lane, Pending};
 use super::op::{LaneOp, PublishOp};
 use crate::slots::Key;
-use crate::storage::{Appended, StoreError, Verdict};
+use crate::storage::{Appended, Entry, StoreError, Verdict};
 
 impl Home {
-    pub(super) fn publish(&mut self, key: Key, publish: Box<PublishOp>) {
+    pub(super) fn publish(&mut self, key: Key, mut publish: Box<PublishOp>) {
         let Some(lane) = self.lanes.get(key) else { return };
         let topic = lane.topic;
         let alone = publish.request && !lane.reaches_another_than(publish.asked.conn);
@@ -24,7 +24,9 @@ impl Home {
             self.counts.add(&publish);
         }
         let ticket = self.ticket();
-        let appended = self.store.append(&topic, publish.entry.clone(), publish.fingerprint, self.now, ticket);
+        // Nobody reads the text again: the store may write the position into it.
+        let entry = Entry { text: std::mem::take(&mut publish.entry.text), ..publish.entry };
+        let appended = self.store.append(&topic, entry, publish.fingerprint, self.now, ticket);
         self.answered(key, ticket, Pending::Op(LaneOp::Publish(publish)), appended, Self::published);
     }
 

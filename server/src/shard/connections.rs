@@ -29,6 +29,8 @@ pub(crate) async fn serve(core: Rc<RefCell<Core>>, bells: Rc<Bells>, key: Key, e
         core.received(key, chunk.len());
         bells.ring(core);
     }
+    // It is a part of the handshake's buffer, and would keep all of that for as long as the connection lives.
+    drop(early);
     let ended = loop {
         match poll_fn(|cx| poll(&mut core.borrow_mut(), &bells, key, cx)).await {
             Woke::Received => unclogged(&core, &bells).await,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use arqonbus_protocol::{CloseCode, EventBody, encode_event, encode_refused};
+use arqonbus_protocol::{CloseCode, EventBody, Timestamp, encode_event, encode_refused};
 
 use crate::commands::{self, Aggregate};
 use crate::fanout::connection::{Connection, Place, Sink};
@@ -37,6 +37,8 @@ pub(crate) struct Core {
     steps: Vec<Step>,
     gathers: u32,
     told_outbox_bytes: i64,
+    /// What `home.timestamp` says.
+    told_unix_ms: u64,
 }
 
 impl Core {
@@ -52,6 +54,7 @@ impl Core {
             steps: Vec::new(),
             gathers: 0,
             told_outbox_bytes: 0,
+            told_unix_ms: 0,
             shared,
         }
     }
@@ -59,7 +62,13 @@ impl Core {
     /// Sets the present moment; to be done before anything else in a tick.
     pub(crate) fn tick(&mut self) {
         let now = self.shared.clock.now();
-        self.home.tick(now, self.shared.clock.timestamp());
+        let unix_ms = self.shared.clock.unix_ms();
+        // Ticks are shorter than a millisecond: most share the text of the one before.
+        if unix_ms != self.told_unix_ms {
+            self.told_unix_ms = unix_ms;
+            self.home.timestamp = Timestamp::from_unix_ms(unix_ms);
+        }
+        self.home.now = now;
         self.edge.now = now;
     }
 

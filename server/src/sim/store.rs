@@ -83,7 +83,7 @@ impl LateStore {
         match self.inner.read(topic, &nothing, now, ticket) {
             Progress::Done(read) => Progress::Done(read.map(|page| {
                 let position = page.state.head.next();
-                Appended::Stored { position, body: entry.place(&position) }
+                Appended::Stored { position, body: entry.clone().place(&position) }
             })),
             Progress::Later => Progress::Later,
         }

@@ -1,7 +1,7 @@
 //! A message on its way into a log: an encoded envelope with a hole where its position goes.
 
 use arqonbus_protocol::{Delivery, Position, Timestamp};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 /// An envelope encoded without its position, and the place where that belongs.
 ///
@@ -26,14 +26,21 @@ impl Entry {
         Self { text: text.into(), hole, timestamp: delivery.head.timestamp }
     }
 
-    /// The envelope with `position` in it.
+    /// The envelope with `position` in it; made in place where nobody else holds the text.
     #[must_use]
-    pub fn place(&self, position: &Position) -> Bytes {
-        let mut body = Vec::with_capacity(self.text.len() + POSITION_BYTES);
-        body.extend_from_slice(&self.text[..self.hole]);
-        position.encode_into(&mut body);
-        body.extend_from_slice(&self.text[self.hole..]);
-        body.into()
+    pub fn place(self, position: &Position) -> Bytes {
+        let mut members = Vec::with_capacity(POSITION_BYTES);
+        position.encode_into(&mut members);
+        let mut body = self.text.try_into_mut().unwrap_or_else(|shared| {
+            let mut copy = BytesMut::with_capacity(shared.len() + POSITION_BYTES);
+            copy.extend_from_slice(&shared);
+            copy
+        });
+        let end = body.len();
+        body.extend_from_slice(&members);
+        body.copy_within(self.hole..end, self.hole + members.len());
+        body[self.hole..self.hole + members.len()].copy_from_slice(&members);
+        body.freeze()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Logs in the memory of this process: the default store, one for each shard.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use arqonbus_protocol::{Durability, SEQ_MAX, StorageState, StorageStatus, Timestamp, Topic};
@@ -15,6 +15,7 @@ use super::{
     Appended, Budget, Entry, Epochs, Fingerprint, LogSettings, LogState, Page, Progress, ReadRange, Store, StoreCounters, StoreError, Ticket,
 };
 use crate::clock::Moment;
+use crate::hash::Map;
 
 /// Logs that one sweep looks at, so that a shard with many stays at well under a millisecond.
 const SWEEP_LOGS_MAX: usize = 4_096;
@@ -30,7 +31,7 @@ const ROOM_DIVISOR: u64 = 64;
 #[derive(Debug)]
 pub struct MemoryStore {
     epochs: Epochs,
-    by_topic: HashMap<Topic, usize>,
+    by_topic: Map<Topic, usize>,
     logs: Slab<Log>,
     account: Account,
     /// Where the next sweep begins.
@@ -43,7 +44,7 @@ impl MemoryStore {
     #[must_use]
     pub fn new(salt: u64, budget: Arc<Budget>) -> Self {
         let account = Account::new(budget);
-        Self { epochs: Epochs::new(salt), by_topic: HashMap::new(), logs: Slab::new(), account, swept: 0, seq_max: SEQ_MAX }
+        Self { epochs: Epochs::new(salt), by_topic: Map::default(), logs: Slab::new(), account, swept: 0, seq_max: SEQ_MAX }
     }
 
     fn slot(&self, topic: &Topic) -> Result<usize, StoreError> {
@@ -62,7 +63,7 @@ impl MemoryStore {
         log.state()
     }
 
-    fn append_to(&mut self, topic: &Topic, entry: &Entry, fingerprint: Option<Fingerprint>, now: Moment) -> Result<Appended, StoreError> {
+    fn append_to(&mut self, topic: &Topic, entry: Entry, fingerprint: Option<Fingerprint>, now: Moment) -> Result<Appended, StoreError> {
         let slot = self.slot(topic)?;
         let log = &mut self.logs[slot];
         if let Some(fingerprint) = fingerprint {
@@ -80,8 +81,9 @@ impl MemoryStore {
             log.remember(fingerprint, now, &mut self.account);
         }
         let position = log.head;
+        let timestamp = entry.timestamp;
         let body = entry.place(&position);
-        self.hold(slot, entry.timestamp, body.clone(), now);
+        self.hold(slot, timestamp, body.clone(), now);
         Ok(Appended::Stored { position, body })
     }
 
@@ -199,7 +201,7 @@ impl Store for MemoryStore {
     }
 
     fn append(&mut self, topic: &Topic, entry: Entry, fingerprint: Option<Fingerprint>, now: Moment, _ticket: Ticket) -> Progress<Appended> {
-        Progress::Done(self.append_to(topic, &entry, fingerprint, now))
+        Progress::Done(self.append_to(topic, entry, fingerprint, now))
     }
 
     fn read(&mut self, topic: &Topic, range: &ReadRange, now: Moment, _ticket: Ticket) -> Progress<Page> {

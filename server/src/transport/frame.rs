@@ -69,29 +69,60 @@ impl Decoder {
         message_bytes_max: usize,
         mut receive: impl FnMut(Incoming<'_>) -> bool,
     ) -> Result<(), CloseCode> {
-        if self.partial.is_empty() {
-            let used = self.decode(input, message_bytes_max, &mut receive)?;
-            self.partial.extend_from_slice(&input[used..]);
-            return Ok(());
+        let mut rest = input;
+        if !self.partial.is_empty() {
+            let (taken, goes_on) = self.complete(rest, message_bytes_max, &mut receive)?;
+            rest = &mut rest[taken..];
+            if !goes_on {
+                return Ok(());
+            }
         }
-        let mut buffer = std::mem::take(&mut self.partial);
-        buffer.extend_from_slice(input);
-        let used = self.decode(&mut buffer, message_bytes_max, &mut receive)?;
-        buffer.drain(..used);
-        if !buffer.is_empty() || buffer.capacity() <= KEEP_BUFFER_BYTES {
-            self.partial = buffer;
-        }
+        let (used, _) = self.decode(rest, message_bytes_max, &mut receive)?;
+        self.partial.extend_from_slice(&rest[used..]);
         Ok(())
     }
 
-    /// Decodes whole frames from the start of `bytes`; gives how many bytes they took.
-    fn decode(&mut self, bytes: &mut [u8], message_bytes_max: usize, receive: &mut impl FnMut(Incoming<'_>) -> bool) -> Result<usize, CloseCode> {
-        let mut at = 0;
-        while let Some(header) = parse_header(&bytes[at..])? {
-            let assembled = self.assembly.as_ref().map_or(0, |assembly| assembly.1.len());
-            if header.payload_bytes > message_bytes_max.saturating_sub(assembled) && !header.opcode.is_control() {
-                return Err(CloseCode::TooLarge);
+    /// Takes as much of `input` as the frame in `partial` lacks, and no more: what follows is decoded where it lies. Gives how much that was, and whether
+    /// to go on.
+    fn complete(
+        &mut self,
+        input: &[u8],
+        message_bytes_max: usize,
+        receive: &mut impl FnMut(Incoming<'_>) -> bool,
+    ) -> Result<(usize, bool), CloseCode> {
+        let mut taken = 0;
+        loop {
+            let header = self.header(&self.partial, message_bytes_max)?;
+            // A header is completed byte by byte: its length is not known before.
+            let lacking = header.map_or(1, |header| header.bytes + header.payload_bytes - self.partial.len());
+            if lacking == 0 {
+                break;
             }
+            let more = &input[taken..input.len().min(taken + lacking)];
+            if more.is_empty() {
+                return Ok((taken, true));
+            }
+            self.partial.extend_from_slice(more);
+            taken += more.len();
+        }
+        let mut buffer = std::mem::take(&mut self.partial);
+        let (_, goes_on) = self.decode(&mut buffer, message_bytes_max, receive)?;
+        if buffer.capacity() <= KEEP_BUFFER_BYTES {
+            buffer.clear();
+            self.partial = buffer;
+        }
+        Ok((taken, goes_on))
+    }
+
+    /// Decodes whole frames from the start of `bytes`; gives how many bytes they took, and whether to go on.
+    fn decode(
+        &mut self,
+        bytes: &mut [u8],
+        message_bytes_max: usize,
+        receive: &mut impl FnMut(Incoming<'_>) -> bool,
+    ) -> Result<(usize, bool), CloseCode> {
+        let mut at = 0;
+        while let Some(header) = self.header(&bytes[at..], message_bytes_max)? {
             let start = at + header.bytes;
             let end = start + header.payload_bytes;
             if end > bytes.len() {
@@ -100,10 +131,20 @@ impl Decoder {
             unmask(&mut bytes[start..end], header.mask);
             at = end;
             if !self.frame(&header, &bytes[start..end], receive)? {
-                return Ok(bytes.len());
+                return Ok((bytes.len(), false));
             }
         }
-        Ok(at)
+        Ok((at, true))
+    }
+
+    /// The header at the start of `bytes`, where it is there; refused where its message would be too large.
+    fn header(&self, bytes: &[u8], message_bytes_max: usize) -> Result<Option<Header>, CloseCode> {
+        let Some(header) = parse_header(bytes)? else { return Ok(None) };
+        let assembled = self.assembly.as_ref().map_or(0, |assembly| assembly.1.len());
+        if header.payload_bytes > message_bytes_max.saturating_sub(assembled) && !header.opcode.is_control() {
+            return Err(CloseCode::TooLarge);
+        }
+        Ok(Some(header))
     }
 
     fn frame(&mut self, header: &Header, payload: &[u8], receive: &mut impl FnMut(Incoming<'_>) -> bool) -> Result<bool, CloseCode> {

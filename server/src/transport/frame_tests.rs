@@ -44,6 +44,26 @@ fn decode(bytes: &[u8], step: usize) -> (Vec<String>, Option<CloseCode>) {
 }
 
 #[test]
+fn nothing_is_decoded_after_the_receiver_has_had_enough() {
+    let bytes = [client_frame(0x81, b"one"), client_frame(0x81, b"two")].concat();
+    for step in [1, 4, 11, bytes.len()] {
+        let (mut decoder, mut seen, mut goes_on) = (Decoder::default(), 0, true);
+        for chunk in bytes.chunks(step) {
+            if !goes_on {
+                break;
+            }
+            let fed = decoder.feed(&mut chunk.to_vec(), 100, |_| {
+                seen += 1;
+                goes_on = false;
+                false
+            });
+            assert_eq!(fed, Ok(()));
+        }
+        assert_eq!(seen, 1, "in steps of {step}");
+    }
+}
+
+#[test]
 fn messages_come_out_whole_however_the_bytes_arrive() {
     let long = "x".repeat(70_000);
     let mut bytes = client_frame(0x81, b"hello");

@@ -12,6 +12,9 @@ use crate::clock::Moment;
 /// Pieces handed to one vectored write.
 pub(crate) const SLICES_MAX: usize = 64;
 
+/// A drained queue with room for more pieces than these is given back: most connections are idle, and a burst is rare.
+const KEEP_PIECES: usize = 8;
+
 /// The queue between the bus and one socket. Every piece in it consists of whole frames.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -105,7 +108,7 @@ impl Outbox {
             self.started = false;
             self.pieces.pop_front();
         }
-        if self.pieces.is_empty() && self.pieces.capacity() > SLICES_MAX {
+        if self.pieces.is_empty() && self.pieces.capacity() > KEEP_PIECES {
             self.pieces = VecDeque::new();
         }
     }

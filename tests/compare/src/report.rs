@@ -57,7 +57,7 @@ impl Figure {
     }
 
     fn bar(self, scenario: &str) -> Option<Bar> {
-        let fan = scenario.starts_with("1 → 100");
+        let fan = scenario.starts_with("1 → ") && !scenario.starts_with("1 → 1, ");
         Some(match self {
             Self::CpuPerMillion if scenario.starts_with("200 pairs") => Bar::AtMost(0.65),
             Self::CpuPerMillion if fan && scenario.ends_with("window 1") => Bar::AtMost(0.30),

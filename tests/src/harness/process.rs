@@ -127,14 +127,14 @@ fn log_in(scratch: &Scratch) -> String {
     fs::read_to_string(scratch.path().join("log")).unwrap_or_default()
 }
 
-/// The built `arqonbus`: `ARQONBUS_BIN`, or the one beside this test.
+/// The command: `ARQONBUS_BIN`, or the one that was built with these tests and is the same.
 fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("ARQONBUS_BIN") {
         return path.into();
     }
     let test = std::env::current_exe().expect("the path of this test");
     let profile = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
-    let path = profile.join("arqonbus");
-    assert!(path.exists(), "{} is missing: run `cargo build -p arqonbus-server` first, or set ARQONBUS_BIN", path.display());
+    let path = profile.join("arqonbus-under-test");
+    assert!(path.exists(), "{} is missing: run `cargo test -p arqonbus-tests --no-run`, or set ARQONBUS_BIN", path.display());
     path
 }

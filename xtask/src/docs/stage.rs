@@ -52,6 +52,9 @@ impl<'r> Stage<'r> {
         let env = vec![("ARQONBUS_URL".to_owned(), format!("ws://127.0.0.1:{listen}"))];
         let place = Place { directory, programs, env };
         let mut stage = Self { root, place, listen, admin, names: Names::default(), running: Vec::new(), server: None, connections: HashMap::new() };
+        if !stage.place.programs.join("arqonbus").is_file() {
+            return Err(": nothing is built; run `cargo build --workspace --all-targets` first".to_owned());
+        }
         let needs_bus = page.blocks.iter().any(|block| matches!(block.kind, Kind::Console { .. } | Kind::Frames { .. }));
         let brings_bus = page.blocks.iter().filter(|block| block.kind == Kind::Console { background: true });
         if needs_bus && !brings_bus.flat_map(|block| &block.body).any(|line| translated(line).contains(SERVE)) {

@@ -73,8 +73,8 @@ async fn run(stage: &Stage<'_>, publishers: Vec<Client>, subscribers: usize, loa
     for publisher in publishers {
         publishing.spawn(publish(publisher, stage.topic, load));
     }
-    let (acked, all_us) = timed(stage.clock, async {
-        let (acked, acked_us) = timed(stage.clock, all(publishing)).await;
+    let (acked, all_us) = timed(&stage.clock, async {
+        let (acked, acked_us) = timed(&stage.clock, all(publishing)).await;
         acked?;
         all(tasks).await?;
         Ok::<_, Failure>(acked_us)

@@ -24,10 +24,10 @@ pub(super) struct IdleArgs {
 
 /// Runs it.
 pub(super) async fn run(args: &IdleArgs, stage: &Stage<'_>, client: &Client) -> Result<Report, Failure> {
-    let (clients, connecting_us) = timed(stage.clock, stage.connect(args.connections)).await;
+    let (clients, connecting_us) = timed(&stage.clock, stage.connect(args.connections)).await;
     let clients = clients?;
     let mut subscriptions = Vec::with_capacity(clients.len());
-    let (joined, joining_us) = timed(stage.clock, async {
+    let (joined, joining_us) = timed(&stage.clock, async {
         for client in &clients {
             subscriptions.push(client.join(stage.topic.to_string()).await?);
         }

@@ -36,10 +36,10 @@ pub(super) async fn run(args: &LatencyArgs, stage: &Stage<'_>, client: &Client) 
     let progress = Progress::start("delivering", args.messages * args.subscribers as u64);
     let mut tasks = JoinSet::new();
     for subscription in stage.subscribe(args.subscribers).await? {
-        tasks.spawn(listen(subscription, args.messages, stage.clock, progress.clone()));
+        tasks.spawn(listen(subscription, args.messages, stage.clock.clone(), progress.clone()));
     }
     drop(progress);
-    let (published, us) = timed(stage.clock, publish(args, stage, client)).await;
+    let (published, us) = timed(&stage.clock, publish(args, stage, client)).await;
     published?;
     let mut taken: Vec<u64> = all(tasks).await?.into_iter().flatten().collect();
     let missing = args.messages * args.subscribers as u64 - taken.len() as u64;

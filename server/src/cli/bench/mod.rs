@@ -158,7 +158,7 @@ fn joined<T>(task: Result<T, tokio::task::JoinError>) -> Result<T, Failure> {
 }
 
 /// What `work` gives, and the microseconds that it took.
-async fn timed<T>(clock: Clock, work: impl Future<Output = T>) -> (T, u64) {
+async fn timed<T>(clock: &Clock, work: impl Future<Output = T>) -> (T, u64) {
     let before = clock.micros();
     let result = work.await;
     (result, (clock.micros() - before).max(1))

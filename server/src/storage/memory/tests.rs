@@ -43,7 +43,7 @@ impl MemoryStore {
     }
 
     fn put_as(&mut self, number: u64, bytes: usize, fingerprint: Option<Fingerprint>) -> Position {
-        let answer = self.append_to(&topic(number), &entry(bytes), fingerprint, Moment(0));
+        let answer = self.append_to(&topic(number), entry(bytes), fingerprint, Moment(0));
         let Ok(Appended::Stored { position, .. }) = answer else { panic!("not stored: {answer:?}") };
         position
     }
@@ -75,7 +75,7 @@ fn an_epoch_ends_when_its_seqs_do_and_its_ids_stay_known() {
     let page = store.read_from(&topic(0), &ALL, Moment(0)).unwrap();
     assert_ne!(page.state.head.epoch, first.epoch);
     assert_eq!((page.state.head.seq, page.entries.len()), (1, 1), "the old epoch's entries went with it");
-    let again = store.append_to(&topic(0), &entry(1), Some(fingerprint(1)), Moment(999));
+    let again = store.append_to(&topic(0), entry(1), Some(fingerprint(1)), Moment(999));
     assert_eq!(again, Ok(Appended::Duplicate { position: first }), "the place is of the epoch in which it was given");
     assert!(!store.is_forgettable(&topic(0), Moment(999)));
     assert!(store.is_forgettable(&topic(0), Moment(2_000)));
@@ -84,7 +84,7 @@ fn an_epoch_ends_when_its_seqs_do_and_its_ids_stay_known() {
 #[test]
 fn a_log_that_is_not_open_is_an_error_and_not_a_panic() {
     let mut store = store(&Arc::new(Budget::new(CAP)), 7);
-    assert!(matches!(store.append_to(&topic(0), &entry(1), None, Moment(0)), Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.append_to(&topic(0), entry(1), None, Moment(0)), Err(StoreError::Unavailable(_))));
     assert!(matches!(store.read_from(&topic(0), &ALL, Moment(0)), Err(StoreError::Unavailable(_))));
     assert!(matches!(store.delete(&topic(0), Ticket(0)), Progress::Done(Ok(()))));
     assert!(store.is_forgettable(&topic(0), Moment(0)));
@@ -162,7 +162,7 @@ fn an_idle_topic_is_small() {
 #[test]
 fn ids_given_up_early_are_counted() {
     let mut store = store(&Arc::new(Budget::new(CAP)), 7).opened(1);
-    (0..130).for_each(|key| drop(store.append_to(&topic(0), &entry(1), Some(fingerprint(key)), Moment(0))));
+    (0..130).for_each(|key| drop(store.append_to(&topic(0), entry(1), Some(fingerprint(key)), Moment(0))));
     assert_eq!(store.counters().dedup_evicted, 30);
     store.open_log(&topic(0), &LogSettings { dedup_entries_max: 10, ..SETTINGS }, Moment(0));
     store.delete(&topic(0), Ticket(0));

@@ -157,7 +157,7 @@ impl Pair {
     fn append(&mut self, topic: u8, bytes: usize, unix_ms: u64, fingerprint: Option<(u8, u8)>) {
         let entry = Entry { text: "x".repeat(bytes).into(), hole: bytes / 2, timestamp: Timestamp::from_unix_ms(unix_ms) };
         let print = fingerprint.map(|(key, content)| Fingerprint { key: u128::from(key), content: u64::from(content) });
-        let answer = self.store.append_to(&name(topic), &entry, print, self.now);
+        let answer = self.store.append_to(&name(topic), entry.clone(), print, self.now);
         let Some(log) = &mut self.model[usize::from(topic)] else {
             assert!(matches!(answer, Err(StoreError::Unavailable(_))));
             return;

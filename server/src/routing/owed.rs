@@ -1,0 +1,56 @@
+//! What is owed to a question that a lane does not carry out: nobody waits for ever.
+
+use arqonbus_protocol::{Refusal, Topic};
+
+use super::op::{Asked, LaneOp};
+use super::{ConnId, Home};
+use crate::fanout::Part;
+use crate::slots::Key;
+
+impl Home {
+    /// Answers a question to a lane that is not carried out.
+    pub(super) fn give_up(&mut self, key: Key, op: &LaneOp, refusal: &Refusal) {
+        let topic = self.lanes.get(key).map(|lane| lane.topic);
+        if let LaneOp::CatchUp { conn, .. } = op {
+            self.nothing_more(key, *conn);
+        } else if let Some((conn, gather)) = op.gather() {
+            self.egress.part(conn, gather, Part::LaneRefused(Box::new(refusal.clone())));
+        } else if let Some(asked) = op.asked() {
+            self.refuse(asked, topic, refusal);
+        }
+    }
+
+    /// Asks again what a lane had queued when it was deleted: of the lane that may follow.
+    pub(crate) fn ask_anew(&mut self, key: Key, topic: Topic, op: LaneOp) {
+        if let LaneOp::CatchUp { conn, .. } = op {
+            self.nothing_more(key, conn);
+        } else if let Some((conn, gather)) = op.gather() {
+            self.egress.part(conn, gather, Part::LaneGone);
+        } else if op.asked().is_some() {
+            self.ask_topic(topic, op);
+        }
+    }
+}
+
+impl LaneOp {
+    /// Who waits for the answer.
+    pub(crate) fn asked(&self) -> Option<&Asked> {
+        match self {
+            Self::Publish(publish) => Some(&publish.asked),
+            Self::Join(join) => Some(&join.asked),
+            Self::Leave { asked }
+            | Self::Create { asked, .. }
+            | Self::Delete { asked, .. }
+            | Self::Info { asked, .. }
+            | Self::Members { asked, .. }
+            | Self::History { asked, .. } => Some(asked),
+            Self::CatchUp { .. } | Self::Born { .. } | Self::LeavePattern { .. } | Self::Unname { .. } => None,
+        }
+    }
+
+    /// The gather of the pattern join that this is a part of.
+    fn gather(&self) -> Option<(ConnId, u32)> {
+        let Self::Join(join) = self else { return None };
+        join.pattern.map(|part| (join.asked.conn, part.gather))
+    }
+}
