@@ -14,6 +14,7 @@ use crate::clock::Moment;
 use crate::commands::limit_reached;
 use crate::hash::{Map, State};
 use crate::routing::{ConnId, LaneId, Op, ShardId};
+use crate::session::Channel;
 use crate::shared::Shared;
 use crate::slots::{Key, Slots};
 use crate::telemetry::{Ended, Signal};
@@ -131,8 +132,13 @@ impl Edge {
     }
 
     fn everyone(&mut self, body: Bytes, except: Option<Key>) {
-        let receivers: Vec<Key> = self.connections.keys().into_iter().filter(|key| Some(*key) != except).collect();
+        let receivers: Vec<Key> = self.sockets().filter(|(key, _)| Some(*key) != except).map(|(key, _)| key).collect();
         self.messages(receivers, &[body]);
+    }
+
+    /// The connections that receive what they did not ask for: all but HTTP requests.
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = (Key, &Connection)> {
+        self.connections.iter().filter(|(_, conn)| conn.session.channel == Channel::WebSocket)
     }
 
     /// Puts the same frames into outboxes; gives how many took them.

@@ -180,8 +180,12 @@ impl Home {
             self.refuse(asked, Some(topic), &Refusal::new(ErrorCode::LimitExceeded, "the bus has all the channels that it may have"));
             return None;
         }
-        let by = asked.who.client;
-        Some(self.begin_lane(topic, Some(by)))
+        let (by, request_id) = (asked.who.client, asked.request_id);
+        let key = self.begin_lane(topic, Some(by));
+        if let Some(lane) = self.lanes.get_mut(key).filter(|_| matches!(op, LaneOp::Create { .. })) {
+            lane.begun_by = Some(request_id);
+        }
+        Some(key)
     }
 
     /// Begins a lane: opens its log, and lets the patterns that match it in.

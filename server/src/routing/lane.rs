@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arqonbus_protocol::{Durability, Position, Topic};
+use arqonbus_protocol::{Durability, MessageId, Position, Topic};
 use bytes::Bytes;
 use indexmap::IndexMap;
 
@@ -26,6 +26,8 @@ pub(crate) struct Lane {
     pub(crate) description: Option<String>,
     /// Created by command or declared in the configuration: stays when it is idle.
     pub(crate) declared: bool,
+    /// The `create_channel` that it was begun for, until that is answered.
+    pub(crate) begun_by: Option<MessageId>,
     /// The last position that was given.
     pub(crate) head: Position,
     pub(crate) members: IndexMap<ConnId, Member, State>,
@@ -73,6 +75,7 @@ impl Lane {
             durability,
             description: None,
             declared: false,
+            begun_by: None,
             head,
             members: IndexMap::default(),
             by_shard: vec![0; shards],

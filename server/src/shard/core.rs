@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use arqonbus_protocol::{CloseCode, EventBody, Timestamp, encode_event, encode_refused};
+use arqonbus_protocol::{ClientId, CloseCode, EventBody, Timestamp, encode_event, encode_refused};
 
 use crate::commands::{self, Aggregate};
 use crate::fanout::connection::{Connection, Place, Sink};
@@ -269,9 +269,9 @@ impl Core {
     /// Tells every client that this server is shutting down, each with its own time to come back.
     pub(crate) fn announce_drain(&mut self) {
         self.tick();
-        for key in self.edge.connections.keys() {
-            let Some(conn) = self.edge.connections.get(key) else { continue };
-            let welcome = EventBody::Welcome(Box::new(self.shared.welcome(conn.session.who.client)));
+        let clients: Vec<(Key, ClientId)> = self.edge.sockets().map(|(key, conn)| (key, conn.session.who.client)).collect();
+        for (key, client) in clients {
+            let welcome = EventBody::Welcome(Box::new(self.shared.welcome(client)));
             self.edge.to(key, &encode_event(&welcome, None, &self.home.timestamp));
         }
     }
@@ -279,7 +279,7 @@ impl Core {
     /// Closes up to `count` connections because the server restarts. Gives whether any is left that is not closing.
     pub(crate) fn close_slice(&mut self, count: usize) -> bool {
         self.tick();
-        let open: Vec<Key> = self.edge.connections.iter().filter(|(_, conn)| conn.closing.is_none()).map(|(key, _)| key).collect();
+        let open: Vec<Key> = self.edge.sockets().filter(|(_, conn)| conn.closing.is_none()).map(|(key, _)| key).collect();
         for key in open.iter().take(count) {
             self.edge.close(*key, CloseCode::Restart);
         }

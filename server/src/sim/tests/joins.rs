@@ -155,3 +155,16 @@ fn a_connection_that_goes_while_it_joins_is_a_member_of_nothing() {
         assert_eq!(looker.ask(&mut bus, "members", &json!({ "room": "r", "channel": "new" }))["total"], 0);
     }
 }
+
+#[test]
+fn a_channel_is_created_also_where_a_pattern_waits_for_it() {
+    let mut bus = bus();
+    let topic = topic_on(&bus, 1);
+    let mut watcher = Peer::open(&mut bus, 0);
+    watcher.ask(&mut bus, "join_channel", &everything());
+    let mut creator = Peer::open(&mut bus, 0);
+    let args = json!({ "room": topic.room, "channel": topic.channel, "description": "what it is for" });
+    assert_eq!(creator.ask(&mut bus, "create_channel", &args)["created"], true);
+    assert_eq!(creator.ask(&mut bus, "create_channel", &args)["created"], false);
+    assert_eq!(creator.ask(&mut bus, "channel_info", &join(&topic))["description"], "what it is for");
+}
