@@ -17,6 +17,18 @@ pub enum Retry {
     After,
 }
 
+impl Retry {
+    /// The name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Later => "later",
+            Self::After => "after",
+        }
+    }
+}
+
 /// Defines a closed list of wire names with their documentation.
 macro_rules! closed_list {
     ($(#[$doc:meta])* $list:ident { $($(#[doc = $text:literal])+ $variant:ident = $wire:literal $(=> $extra:expr)?,)+ }) => {

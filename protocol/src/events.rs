@@ -154,11 +154,11 @@ impl EventBody {
 
     pub(crate) fn parse(name: &str, data: RawJson<'_>) -> Option<Result<Self, (String, String)>> {
         Some(match name {
-            "welcome" => data.parse().map(Box::new).map(Self::Welcome),
-            "gap" => data.parse().map(Self::Gap),
-            "joined" => data.parse().map(Self::Joined),
-            "left" => data.parse().map(Self::Left),
-            "deleted" => data.parse().map(Self::Deleted),
+            "welcome" => data.read().map(Box::new).map(Self::Welcome),
+            "gap" => data.read().map(Self::Gap),
+            "joined" => data.read().map(Self::Joined),
+            "left" => data.read().map(Self::Left),
+            "deleted" => data.read().map(Self::Deleted),
             _ => return None,
         })
     }

@@ -52,11 +52,11 @@ impl Refusal {
 /// A refusal from a newer server: a code that this version does not know is kept by its retry advice.
 #[derive(Deserialize)]
 pub(crate) struct LenientRefusal {
-    code: Cow<'static, str>,
-    message: Cow<'static, str>,
-    retry: Retry,
-    retry_after_ms: Option<u64>,
-    at: Option<Cow<'static, str>>,
+    pub(crate) code: Cow<'static, str>,
+    pub(crate) message: Cow<'static, str>,
+    pub(crate) retry: Retry,
+    pub(crate) retry_after_ms: Option<u64>,
+    pub(crate) at: Option<Cow<'static, str>>,
 }
 
 impl From<LenientRefusal> for Refusal {

@@ -119,10 +119,15 @@ impl Message {
     /// The message as the envelope that it came in.
     #[must_use]
     pub fn to_json(&self) -> String {
+        let mut out = Vec::with_capacity(320 + self.0.payload.len());
+        self.encode_into(&mut out);
+        String::from_utf8(out).expect("written from text")
+    }
+
+    /// Appends that envelope to `out`, as UTF-8.
+    pub fn encode_into(&self, out: &mut Vec<u8>) {
         let headers = self.0.headers.as_deref().map(RawJson::from_encoder);
         let delivery = Delivery { head: self.0.head, headers, payload: RawJson::from_encoder(&self.0.payload) };
-        let mut out = Vec::with_capacity(320 + self.0.payload.len());
-        delivery.encode_into(&mut out);
-        String::from_utf8(out).expect("written from text")
+        delivery.encode_into(out);
     }
 }

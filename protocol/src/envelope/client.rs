@@ -176,14 +176,20 @@ impl Request {
     /// Writes it as one line of JSON.
     #[must_use]
     pub fn encode(&self) -> String {
-        let mut out = Vec::with_capacity(160);
-        let mut object = ObjectWriter::open(&mut out, "command");
-        object.optional("id", self.id.as_ref().map(MessageId::as_bytes));
-        object.text("command", self.command.name().as_bytes());
-        object.raw("args", self.command.args_json().as_bytes());
-        object.close();
-        String::from_utf8(out).expect("written from text")
+        encode_command(self.id.as_ref(), self.command.name(), RawJson::from_encoder(&self.command.args_json()))
     }
+}
+
+/// Writes a command whose arguments are JSON already, for bindings that do not build the typed ones. `name` is of `a-z` and `_`.
+#[must_use]
+pub fn encode_command(id: Option<&MessageId>, name: &str, args: RawJson<'_>) -> String {
+    let mut out = Vec::with_capacity(96 + args.as_str().len());
+    let mut object = ObjectWriter::open(&mut out, "command");
+    object.optional("id", id.map(MessageId::as_bytes));
+    object.text("command", name.as_bytes());
+    object.raw("args", args.as_str().as_bytes());
+    object.close();
+    String::from_utf8(out).expect("written from text")
 }
 
 /// Used by [`super::server`] for messages on their way out too.

@@ -10,7 +10,7 @@ mod write;
 use std::fmt;
 use std::str::FromStr;
 
-pub use client::{ClientEnvelope, Publish, Request};
+pub use client::{ClientEnvelope, Publish, Request, encode_command};
 pub use server::{
     Delivery, DeliveryHead, ErrorEnvelope, Event, Response, ServerEnvelope, encode_error, encode_event, encode_history, encode_ok, encode_refused,
 };

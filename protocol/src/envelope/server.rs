@@ -182,7 +182,7 @@ impl<'a> Fields<'a> {
         if !raw.as_str().starts_with('{') {
             return Err(invalid("an error is an object", "/error"));
         }
-        raw.parse::<crate::refusal::LenientRefusal>().map(Into::into).map_err(|(at, why)| invalid(why, "").at(format!("/error{at}")))
+        raw.read::<crate::refusal::LenientRefusal>().map(Into::into).map_err(|(at, why)| invalid(why, "").at(format!("/error{at}")))
     }
 }
 

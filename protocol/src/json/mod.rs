@@ -1,5 +1,7 @@
 //! JSON as raw text: checked once, relayed as it came.
 
+#[cfg(any(test, target_arch = "wasm32"))]
+pub mod compact;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -50,7 +52,7 @@ impl<'a> RawJson<'a> {
     #[must_use]
     pub fn string(&self) -> Option<Cow<'a, str>> {
         let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
-        if inner.contains('\\') { serde_json::from_str(self.0).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
+        if inner.contains('\\') { unescape(self.0).map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
     }
 
     /// Reads it into a typed value.
@@ -61,6 +63,47 @@ impl<'a> RawJson<'a> {
         let mut deserializer = serde_json::Deserializer::from_str(self.0);
         serde_path_to_error::deserialize(&mut deserializer).map_err(|error| (pointer(error.path()), plain(&error.into_inner())))
     }
+}
+
+/// What [`RawJson::read`] reads: everything that serde does, except on WebAssembly, where code is downloaded and [`compact`] is the way.
+#[cfg(any(not(target_arch = "wasm32"), feature = "serde-on-wasm"))]
+mod reading {
+    /// A type that [`super::RawJson::read`] reads.
+    pub trait Readable: serde::de::DeserializeOwned {}
+    impl<T: serde::de::DeserializeOwned> Readable for T {}
+}
+#[cfg(all(target_arch = "wasm32", not(feature = "serde-on-wasm")))]
+mod reading {
+    pub use super::compact::Read as Readable;
+}
+pub use reading::Readable;
+
+impl RawJson<'_> {
+    /// Reads what a server wrote: one of the types that a client core meets.
+    ///
+    /// # Errors
+    /// As [`Self::parse`]; on WebAssembly without a pointer.
+    #[cfg(any(not(target_arch = "wasm32"), feature = "serde-on-wasm"))]
+    pub fn read<T: Readable>(&self) -> Result<T, (String, String)> {
+        self.parse()
+    }
+
+    /// Reads what a server wrote: one of the types that a client core meets.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], without a pointer.
+    #[cfg(all(target_arch = "wasm32", not(feature = "serde-on-wasm")))]
+    pub fn read<T: Readable>(&self) -> Result<T, (String, String)> {
+        T::read(*self).ok_or_else(|| (String::new(), "it does not fit its type".to_owned()))
+    }
+}
+
+/// The text of a checked string, which has its quotes.
+fn unescape(quoted: &str) -> Option<String> {
+    #[cfg(any(not(target_arch = "wasm32"), feature = "serde-on-wasm"))]
+    return serde_json::from_str(quoted).ok();
+    #[cfg(all(target_arch = "wasm32", not(feature = "serde-on-wasm")))]
+    return Some(compact::unescape(quoted.get(1..quoted.len() - 1)?));
 }
 
 impl fmt::Debug for RawJson<'_> {

@@ -73,6 +73,12 @@ impl Builder {
         self
     }
 
+    /// Names the software and its version, for an SDK that is built on this one.
+    pub fn agent(mut self, agent: impl Into<String>) -> Self {
+        self.config.agent = agent.into();
+        self
+    }
+
     /// Says whom it acts for; believed only by servers that ask for no credentials.
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());

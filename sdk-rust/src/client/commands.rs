@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use arqonbus_protocol::{
-    ChannelInfoArgs, ChannelInfoResult, CommandArgs, CreateChannelArgs, CreateChannelResult, DeleteChannelArgs, DeleteChannelResult, Direction,
-    DisconnectArgs, DisconnectResult, Gap, HistoryArgs, HistoryBound, HistoryResult, ListChannelsArgs, ListChannelsResult, ListRoomsArgs,
+    ChannelInfoArgs, ChannelInfoResult, Command, CommandArgs, CreateChannelArgs, CreateChannelResult, DeleteChannelArgs, DeleteChannelResult,
+    Direction, DisconnectArgs, DisconnectResult, Gap, HistoryArgs, HistoryBound, HistoryResult, ListChannelsArgs, ListChannelsResult, ListRoomsArgs,
     ListRoomsResult, MembersArgs, MembersResult, PingArgs, Position, ServerEnvelope, StatusArgs, StatusResult, Topic,
 };
 use futures_util::Stream;
@@ -23,10 +23,18 @@ impl Client {
     /// # Errors
     /// [`Error::Rejected`], [`Error::Unknown`], [`Error::NotSent`], [`Error::Closed`].
     pub async fn command<A: CommandArgs>(&self, args: A) -> Result<A::Result, Error> {
-        let (reply, answer) = oneshot::channel();
-        self.control(Control::Command(args.command(), None, reply)).await?;
-        let text = self.answer(answer).await?;
+        let text = self.command_json(args.command()).await?;
         serde_json::from_str(&text).map_err(|error| Error::Decode(error.to_string()))
+    }
+
+    /// Sends any command and gives its result as JSON text, for languages that have types of their own.
+    ///
+    /// # Errors
+    /// As [`Self::command`].
+    pub async fn command_json(&self, command: Command) -> Result<String, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.control(Control::Command(command, None, reply)).await?;
+        self.answer(answer).await
     }
 
     /// Asks for a sign of life and gives the time that it took.
@@ -181,6 +189,20 @@ impl History {
         }
         self.left -= 1;
         self.page.pop_front().map(Ok)
+    }
+
+    /// Gives the next messages, a page at most; `None` after the last ones.
+    ///
+    /// # Errors
+    /// As [`Client::command`].
+    pub async fn next_page(&mut self) -> Option<Result<Vec<Message>, Error>> {
+        let first = match self.next().await? {
+            Ok(first) => first,
+            Err(error) => return Some(Err(error)),
+        };
+        let more = self.page.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        self.left -= more as u64;
+        Some(Ok(std::iter::once(first).chain(self.page.drain(..more)).collect()))
     }
 
     /// What lay between `since` and the first message given and is no longer held; known after the first [`Self::next`].

@@ -205,6 +205,11 @@ impl Client {
         self.finish(Control::Close).await;
     }
 
+    /// Waits until the client is closed and its socket has said goodbye: then nothing of it is left.
+    pub async fn ended(&self) {
+        self.control.closed().await;
+    }
+
     async fn finish(&self, how: Control) {
         let _already_closed = self.control(how).await;
         // The driver lets go of its line when the socket has said goodbye: what was written before has reached the server then.

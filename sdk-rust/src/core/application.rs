@@ -1,7 +1,7 @@
 //! What the application asks for.
 
 use arqonbus_protocol::limits::ENVELOPE_BYTES_MAX;
-use arqonbus_protocol::{Command, JoinArgs, LeaveArgs, Pattern, Request};
+use arqonbus_protocol::{Command, JoinArgs, LeaveArgs, MessageId, Pattern, RawJson, Request, encode_command};
 
 use super::calls::Asker;
 use super::publishes::Interest;
@@ -45,6 +45,19 @@ impl Core {
     /// # Errors
     /// [`Declined`], where it was not taken.
     pub fn command(&mut self, command: Command, timeout_ms: Option<u64>, now: u64) -> Result<CallId, Declined> {
+        let name = command.name();
+        self.command_with(name, timeout_ms, now, |id| Request { id: Some(id), command }.encode())
+    }
+
+    /// Sends a command whose arguments are JSON already; `name` is of `a-z` and `_`. The result comes as [`Event::Answered`].
+    ///
+    /// # Errors
+    /// [`Declined`], where it was not taken.
+    pub fn command_json(&mut self, name: &str, args: RawJson<'_>, timeout_ms: Option<u64>, now: u64) -> Result<CallId, Declined> {
+        self.command_with(name, timeout_ms, now, |id| encode_command(Some(&id), name, args))
+    }
+
+    fn command_with(&mut self, name: &str, timeout_ms: Option<u64>, now: u64, encode: impl FnOnce(MessageId) -> String) -> Result<CallId, Declined> {
         self.check_open()?;
         if !self.has_room_for_calls() {
             return Err(Declined::Full);
@@ -52,7 +65,7 @@ impl Core {
         let call = CallId(self.make_call());
         let id = self.make_id(now);
         let deadline = now.saturating_add(timeout_ms.unwrap_or(self.config.request_timeout_ms));
-        self.calls.push(Asker::Application(call), id, command, deadline);
+        self.calls.push_text(Asker::Application(call), id, name, encode(id), deadline);
         self.flush(now);
         Ok(call)
     }

@@ -57,8 +57,13 @@ impl Calls {
     }
 
     pub(crate) fn push(&mut self, asker: Asker, id: MessageId, command: Command, deadline: u64) {
-        let repeatable = !matches!(command, Command::DeleteChannel(_) | Command::Disconnect(_));
-        let text = Request { id: Some(id), command }.encode();
+        let name = command.name();
+        self.push_text(asker, id, name, Request { id: Some(id), command }.encode(), deadline);
+    }
+
+    /// Takes a command that is written already.
+    pub(crate) fn push_text(&mut self, asker: Asker, id: MessageId, name: &str, text: String, deadline: u64) {
+        let repeatable = !matches!(name, "delete_channel" | "disconnect");
         self.note(deadline);
         self.by_id.insert(id, self.next);
         self.commands.insert(self.next, Pending { id, asker, text, deadline, sent: false, ever_sent: false, repeatable });

@@ -123,7 +123,7 @@ impl Core {
     }
 
     fn on_published(&mut self, id: &arqonbus_protocol::MessageId, outcome: Result<RawJson<'_>, Refusal>, now: u64) {
-        let outcome = match outcome.map(|raw| raw.parse::<PublishResult>()) {
+        let outcome = match outcome.map(|raw| raw.read::<PublishResult>()) {
             Ok(Ok(result)) => Ok(result),
             Ok(Err((at, why))) => return self.misbehaved(&format!("a publish result does not fit: {why} at {at}"), now),
             Err(refusal) if refusal.code == ErrorCode::Draining => {
@@ -152,7 +152,7 @@ impl Core {
     }
 
     fn on_joined(&mut self, id: SubscriptionId, outcome: Result<RawJson<'_>, Refusal>, now: u64) {
-        let refusal = match outcome.map(|raw| raw.parse::<JoinResult>()) {
+        let refusal = match outcome.map(|raw| raw.read::<JoinResult>()) {
             Ok(Ok(result)) => return self.begin_delivery(id, result, now),
             Ok(Err((at, why))) => return self.misbehaved(&format!("a join result does not fit: {why} at {at}"), now),
             Err(refusal) => refusal,

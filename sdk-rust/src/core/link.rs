@@ -1,13 +1,12 @@
 //! The connection: attempts, the introduction, signs of life, loss, drain and end.
 
-use std::fmt;
-
 use arqonbus_protocol::{
     CloseCode, Command, ConnectArgs, ConnectResult, ErrorCode, MessageId, PROTOCOL_VERSION, PingArgs, RawJson, Refusal, Request, Retry, Welcome,
     limits,
 };
 
 use super::calls::Asker;
+use super::phase::{Finishing, Live, OpenError, Phase};
 use super::{Core, EndReason, Event, Failure, Fault};
 
 /// The longest heartbeat that still notices a dead peer within 33 s.
@@ -22,92 +21,6 @@ const WAKE_PATIENCE_MS: u64 = 5_000;
 const DRAINING_MS: u64 = 1_000;
 /// Earlier identities that are remembered.
 const FORMER_MAX: usize = 8;
-
-/// Where the connection stands.
-#[derive(Debug)]
-pub(crate) enum Phase {
-    /// Not begun.
-    Idle,
-    /// A token is asked for.
-    Token { deadline: u64 },
-    /// A socket is being opened.
-    Opening { deadline: u64 },
-    /// The welcome is waited for.
-    Greeting { deadline: u64 },
-    /// The answer to `connect` is waited for.
-    Introducing { deadline: u64, request: MessageId, envelope_bytes_max: usize },
-    /// Ready.
-    Connected(Live),
-    /// Until the next attempt.
-    Waiting { until: u64, hinted: bool },
-    /// Over.
-    Closed,
-}
-
-/// A ready connection.
-#[derive(Debug)]
-pub(crate) struct Live {
-    since: u64,
-    heartbeat_ms: u64,
-    heard_at: u64,
-    /// When it counts as dead, once a sign of life was asked for.
-    lost_at: Option<u64>,
-    /// When a draining server wants this client to move. New work waits for the next connection.
-    pub(crate) reconnect_at: Option<u64>,
-    /// Whether that moment was put off once already, for answers that are owed.
-    put_off: bool,
-    pub(crate) envelope_bytes_max: usize,
-    batch: bool,
-}
-
-/// A drain under way.
-#[derive(Debug)]
-pub(crate) struct Finishing {
-    pub(crate) deadline: u64,
-    leaving: bool,
-}
-
-/// Why a socket did not open.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OpenError {
-    /// What happened, for people.
-    pub why: String,
-    /// Whether another attempt would meet the same: a bad address, or an HTTP answer such as 401.
-    pub permanent: bool,
-    /// When the server says to come back.
-    pub retry_after_ms: Option<u64>,
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)
-    }
-}
-
-impl Phase {
-    pub(crate) fn alarm(&self) -> Option<u64> {
-        match self {
-            Self::Idle | Self::Closed => None,
-            Self::Token { deadline } | Self::Opening { deadline } | Self::Greeting { deadline } | Self::Introducing { deadline, .. } => {
-                Some(*deadline)
-            }
-            Self::Connected(live) => Some(live.alarm()),
-            Self::Waiting { until, .. } => Some(*until),
-        }
-    }
-
-    /// Whether there is a socket, open or being opened.
-    fn has_socket(&self) -> bool {
-        matches!(self, Self::Opening { .. } | Self::Greeting { .. } | Self::Introducing { .. } | Self::Connected(_))
-    }
-}
-
-impl Live {
-    fn alarm(&self) -> u64 {
-        let life = self.lost_at.unwrap_or(self.heard_at + self.heartbeat_ms);
-        self.reconnect_at.map_or(life, |at| at.min(life))
-    }
-}
 
 impl Core {
     /// Says that the socket is open. The server speaks first.
@@ -341,7 +254,7 @@ impl Core {
         if request != *id {
             return false;
         }
-        match outcome.as_ref().map(RawJson::parse::<ConnectResult>) {
+        match outcome.as_ref().map(RawJson::read::<ConnectResult>) {
             Ok(Ok(result)) => self.welcome_in(result, envelope_bytes_max, now),
             Ok(Err((at, why))) => self.misbehaved(&format!("the answer to connect does not fit: {why} at {at}"), now),
             Err(refusal) if refusal.retry == Retry::Never => self.end(Fault::Refused(refusal.clone()), Some(CloseCode::Normal)),

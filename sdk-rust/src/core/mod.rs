@@ -20,6 +20,7 @@ mod feed;
 mod inbound;
 mod link;
 mod output;
+mod phase;
 mod publishes;
 mod rng;
 mod subscriptions;
@@ -31,13 +32,13 @@ use std::collections::VecDeque;
 use arqonbus_protocol::{ClientId, MessageId, UserId};
 
 pub use config::{Backoff, Config};
-pub use link::OpenError;
 pub use output::{CallId, Declined, EndReason, Event, Failure, Fault, Output, State, SubscriptionId};
+pub use phase::OpenError;
 pub use publishes::{Outgoing, RESEND_WINDOW_MS};
 pub use subscriptions::{Joining, PATTERN_TOPICS_MAX};
 
 use calls::Calls;
-use link::{Finishing, Phase};
+use phase::{Finishing, Phase};
 use publishes::Publishes;
 use rng::Rng;
 use subscriptions::Subscriptions;

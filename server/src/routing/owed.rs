@@ -2,8 +2,8 @@
 
 use arqonbus_protocol::{Refusal, Topic};
 
-use super::op::{Asked, LaneOp};
-use super::{ConnId, Home};
+use super::Home;
+use super::op::LaneOp;
 use crate::fanout::Part;
 use crate::slots::Key;
 
@@ -29,28 +29,5 @@ impl Home {
         } else if op.asked().is_some() {
             self.ask_topic(topic, op);
         }
-    }
-}
-
-impl LaneOp {
-    /// Who waits for the answer.
-    pub(crate) fn asked(&self) -> Option<&Asked> {
-        match self {
-            Self::Publish(publish) => Some(&publish.asked),
-            Self::Join(join) => Some(&join.asked),
-            Self::Leave { asked }
-            | Self::Create { asked, .. }
-            | Self::Delete { asked, .. }
-            | Self::Info { asked, .. }
-            | Self::Members { asked, .. }
-            | Self::History { asked, .. } => Some(asked),
-            Self::CatchUp { .. } | Self::Born { .. } | Self::LeavePattern { .. } | Self::Unname { .. } => None,
-        }
-    }
-
-    /// The gather of the pattern join that this is a part of.
-    fn gather(&self) -> Option<(ConnId, u32)> {
-        let Self::Join(join) = self else { return None };
-        join.pattern.map(|part| (join.asked.conn, part.gather))
     }
 }

@@ -52,6 +52,13 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "generated", why: "schema/ and the reference tables are fresh", commands: &["cargo xtask schema --check"], ..PLAIN },
     Step { name: "tidy", why: "the house rules hold", commands: &["cargo xtask tidy"], ..PLAIN },
     Step { name: "tests", why: "unit tests, behaviours, vectors, doc examples", commands: &["cargo test --workspace --locked"], ..PLAIN },
+    Step { name: "python", why: "the Python SDK: wheel, types, vectors, behaviours", commands: &["bash sdk-python/run-tests"], ..PLAIN },
+    Step {
+        name: "js",
+        why: "the JavaScript SDK: package, types, vectors, behaviours in Node and Chromium",
+        commands: &["bash sdk-js/run-tests"],
+        ..PLAIN
+    },
     Step { name: "docs", why: "every snippet of the documents does what it prints", commands: &["cargo xtask docs"], ..PLAIN },
     Step {
         name: "rustdoc",

@@ -8,7 +8,7 @@ use super::{Finding, Repository};
 const LINES_MAX: usize = 450;
 
 /// Files that may be longer, each with its reason.
-const LONGER: &[(&str, &str)] = &[];
+const LONGER: &[(&str, &str)] = &[("sdk-js/js/bus.ts", "the one public class of the package: mostly overloads and their reference")];
 
 /// Endings of source files.
 const SOURCES: &[&str] = &[".rs", ".ts", ".js", ".mjs", ".py", ".pyi"];
@@ -32,7 +32,7 @@ pub(super) fn length(repository: &Repository) -> Vec<Finding> {
 
 pub(super) fn too_long(repository: &Repository, longer: &[(&str, &str)]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (path, text) in repository.texts().filter(|(path, _)| is_source(path) && !is_test(path)) {
+    for (path, text) in repository.texts().filter(|(path, text)| is_source(path) && !is_test(path) && !is_generated(text)) {
         let lines = text.lines().count();
         let excepted = longer.iter().any(|(file, _)| *file == path);
         if lines > LINES_MAX && !excepted {
@@ -42,6 +42,11 @@ pub(super) fn too_long(repository: &Repository, longer: &[(&str, &str)]) -> Vec<
         }
     }
     findings
+}
+
+/// A file that says so in its first lines comes from elsewhere, and is as long as that makes it.
+fn is_generated(text: &str) -> bool {
+    text.lines().take(3).any(|line| line.contains("Generated from"))
 }
 
 /// Every module begins with a sentence that says what it is.

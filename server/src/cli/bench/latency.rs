@@ -36,7 +36,7 @@ pub(super) async fn run(args: &LatencyArgs, stage: &Stage<'_>, client: &Client) 
     let progress = Progress::start("delivering", args.messages * args.subscribers as u64);
     let mut tasks = JoinSet::new();
     for subscription in stage.subscribe(args.subscribers).await? {
-        tasks.spawn(listen(subscription, args.messages, stage.clock.clone(), progress.clone()));
+        tasks.spawn(listen(subscription, args.messages, stage.clock, progress.clone()));
     }
     drop(progress);
     let (published, us) = timed(&stage.clock, publish(args, stage, client)).await;

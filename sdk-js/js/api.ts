@@ -1,0 +1,17 @@
+/** What every entry point of the package gives, beside `connect`. */
+
+/// <reference lib="esnext.disposable" />
+
+export { Bus } from "./bus.js";
+export type { BusEvents, ConnectOptions, ListOptions, RespondOptions, Responder } from "./bus.js";
+export type { TokenProvider } from "./driver.js";
+export { Emitter } from "./emitter.js";
+export type { ListenOptions } from "./emitter.js";
+export { ArqonError, Closed, Declined, Ended, Invalid, NotSent, Rejected, Unknown } from "./errors.js";
+export type { EndReason, Fault } from "./errors.js";
+export { History } from "./history.js";
+export type { HistoryOptions } from "./history.js";
+export type { WebSocketConstructor, WebSocketLike } from "./socket.js";
+export { Topic } from "./topic.js";
+export type { Item, JoinOptions, TopicEvents } from "./topic.js";
+export type * from "./types.js";

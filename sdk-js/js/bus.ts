@@ -1,0 +1,564 @@
+/** The client: a connection to the bus that repairs itself. */
+
+import { Driver, type TokenProvider } from "./driver.js";
+import { loadEngine, newEngine, type Told } from "./engine.js";
+import { Closed, endError, type Fault, Invalid, thrown } from "./errors.js";
+import { Emitter, report } from "./emitter.js";
+import { History, type HistoryOptions } from "./history.js";
+import { watchPage } from "./page.js";
+import { Queue } from "./queue.js";
+import { findWebSocket, type WebSocketConstructor } from "./socket.js";
+import { type JoinOptions, Topic } from "./topic.js";
+import type { Ack, CallOptions, ConnectionState, Identity, Message, PublishOptions, Refusal } from "./types.js";
+import { positionOf } from "./types.js";
+import type { Commands } from "./wire.js";
+
+/** Messages to nobody's topic that wait for a reader of the inbox. */
+const INBOX_MESSAGES = 1_024;
+/** Requests that one responder answers at the same time, by default. */
+const ANSWERS_MAX = 64;
+
+/** How to connect. Times are in milliseconds. */
+export interface ConnectOptions {
+  /** Credentials: a text, or a function that finds one before every attempt to connect. */
+  token?: string | TokenProvider | undefined;
+  /** A name that people see in member lists. */
+  name?: string | undefined;
+  /** What kind of client it is, such as `worker`. */
+  kind?: string | undefined;
+  /** Whom it acts for; believed only by servers that ask for no credentials. */
+  user?: string | undefined;
+  /** What other members see of this client; at most 1 KiB as JSON. */
+  metadata?: Record<string, unknown> | undefined;
+  /** Whether frames may hold several envelopes; by default they may, because it is worth 5 to 8 times in a browser. */
+  batch?: boolean | undefined;
+  /** How long to wait between attempts: a random time up to `baseMs` doubled each time, at most `capMs`. */
+  backoff?: { baseMs?: number | undefined; capMs?: number | undefined } | undefined;
+  /** Attempts of the first connection; 0 goes on for ever. One by default: a wrong address shows at once. */
+  firstAttempts?: number | undefined;
+  /** For one socket to open, and for a token to be found. */
+  connectTimeoutMs?: number | undefined;
+  /** For commands, joins and replies. */
+  requestTimeoutMs?: number | undefined;
+  /** After which the outcome of a publish is unknown, reconnects included. */
+  publishTimeoutMs?: number | undefined;
+  /** That a drain waits for acks. */
+  drainTimeoutMs?: number | undefined;
+  /** Publishes that are queued or unacknowledged; past it `publish` waits. */
+  inFlight?: { messages?: number | undefined; bytes?: number | undefined } | undefined;
+  /** A constructor of sockets, where the platform has none or another is wanted. */
+  WebSocket?: WebSocketConstructor | undefined;
+  /** Gives up connecting. */
+  signal?: AbortSignal | undefined;
+}
+
+/** What a {@link Bus} can be listened to for. */
+export interface BusEvents {
+  /** The connection changed. */
+  state: ConnectionState;
+  /** The two sides have introduced themselves. */
+  connected: Identity;
+  /** A connection was lost, or an attempt failed; there will be another. */
+  lost: { why: string };
+  /** A private message or a broadcast. */
+  inbox: Message;
+  /** The server refused something that nobody waits for, such as a publish without ack. */
+  refused: Refusal;
+  /** Over for good. */
+  closed: Fault;
+}
+
+/** How to answer requests. */
+export interface RespondOptions extends JoinOptions {
+  /** Requests that are answered at the same time; 64 by default. */
+  concurrency?: number | undefined;
+}
+
+/** Answers requests until it is stopped; see {@link Bus.respond}. */
+export interface Responder extends AsyncDisposable {
+  /** What it listens to. */
+  readonly topic: Topic;
+  /** Stops. */
+  stop(): Promise<void>;
+}
+
+/** Which pages of a listing. */
+export interface ListOptions extends CallOptions {
+  /** The `next` of the page before. */
+  after?: string | undefined;
+  /** Items of one page. */
+  limit?: number | undefined;
+}
+
+type Send = "publish" | "request";
+
+/** A connection to the bus. Made by {@link connect}. */
+export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
+  readonly #driver: Driver;
+  readonly #topics = new Map<number, { topic: Topic; joined?: { resolve(): void; reject(error: unknown): void } | undefined }>();
+  readonly #inboxes = new Set<Queue<Message>>();
+  readonly #unwatch: () => void;
+  readonly #over: Promise<void>;
+  #settleOver!: () => void;
+  #state: ConnectionState = "idle";
+  #identity: Identity | undefined;
+  #lastLoss: string | undefined;
+
+  private constructor(make: (bus: { told(event: Told, chars: number): void }) => Driver) {
+    super();
+    this.#over = new Promise((resolve) => {
+      this.#settleOver = resolve;
+    });
+    this.#driver = make({
+      told: (event, chars) => {
+        this.#told(event, chars);
+      },
+    });
+    this.#unwatch = watchPage(() => {
+      this.#driver.wake();
+    });
+  }
+
+  /** @internal */
+  static async connect(url: string | URL, options: ConnectOptions): Promise<Bus> {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const [module, constructor] = await Promise.all([loadEngine(), findWebSocket(options.WebSocket)]);
+    signal?.throwIfAborted();
+    const origin = performance.now();
+    const [low, high] = crypto.getRandomValues(new Uint32Array(2));
+    let engine;
+    try {
+      engine = newEngine(module, String(url).replace(/^http/, "ws"), coreOptions(options), [low ?? 0, high ?? 0]);
+    } catch (error) {
+      throw thrown(error);
+    }
+    const provider = typeof options.token === "function" ? options.token : undefined;
+    const bus = new Bus((listener) => new Driver(module, engine, constructor, provider, origin, listener));
+    await bus.#firstConnection(signal);
+    return bus;
+  }
+
+  async #firstConnection(signal: AbortSignal | undefined): Promise<void> {
+    const first = new Promise<void>((resolve, reject) => {
+      const stops = [
+        this.on("connected", () => {
+          settle(resolve);
+        }),
+        this.on("closed", (fault) => {
+          settle(() => {
+            reject(new Closed(fault));
+          });
+        }),
+      ];
+      const giveUp = (): void => {
+        settle(() => {
+          reject(signal?.reason as Error);
+        });
+        void this.close();
+      };
+      const settle = (how: () => void): void => {
+        for (const stop of stops) stop();
+        signal?.removeEventListener("abort", giveUp);
+        how();
+      };
+      signal?.addEventListener("abort", giveUp);
+    });
+    this.#driver.input((engine, now) => {
+      engine.connect(now);
+    });
+    await first;
+  }
+
+  /** How the connection is. */
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** Who the server says this client is. */
+  get identity(): Identity | undefined {
+    return this.#identity;
+  }
+
+  /** This connection's id, such as `c_7f3k9q2m`. */
+  get client(): string {
+    return this.#identity?.client ?? "";
+  }
+
+  /** Why the connection was lost the last time, for people. */
+  get lastLoss(): string | undefined {
+    return this.#lastLoss;
+  }
+
+  /** Why the client is closed for good, where it is. */
+  get fault(): Fault | undefined {
+    return this.#driver.fault;
+  }
+
+  /** Joins a topic (`science:explore`) or a pattern (`orders:eu.*`). */
+  async join<T = unknown>(name: string, options: JoinOptions = {}): Promise<Topic<T>> {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const host = {
+      driver: this.#driver,
+      publish: (payload: T, how: PublishOptions) => this.publish(name, payload, how),
+    };
+    const topic = new Topic<T>(host, name, options);
+    const joined = new Promise<void>((resolve, reject) => {
+      this.#checkOpen();
+      const { replay, presence = false } = options;
+      const since = positionOf(options.since);
+      const positions = options.positions?.map(({ room, channel, epoch, seq }) => ({ room, channel, epoch, seq }));
+      try {
+        this.#driver.input((engine, now) => {
+          topic.begin(engine.join(name, since && JSON.stringify(since), replay, positions && JSON.stringify(positions), presence, now));
+          this.#topics.set(topic.id, { topic: topic as Topic, joined: { resolve, reject } });
+        });
+      } catch (error) {
+        reject(thrown(error));
+      }
+    });
+    const leave = (): void => {
+      this.#topics.get(topic.id)?.joined?.reject(signal?.reason);
+      void topic.leave();
+    };
+    signal?.addEventListener("abort", leave, { once: true });
+    await joined;
+    return topic;
+  }
+
+  /** Publishes to a topic, and waits for the ack. */
+  publish(topic: string, payload: unknown, options: PublishOptions = {}): Promise<Ack> {
+    return this.#send("publish", 0, topic, payload, options);
+  }
+
+  /**
+   * Publishes to a topic without asking for an ack; a refusal comes as `"refused"`. While there is no connection it waits in the
+   * bounded queue of publishes, or fails where `wait` is false.
+   */
+  publishNowait(topic: string, payload: unknown, options: Omit<PublishOptions, "signal"> & { wait?: boolean | undefined } = {}): void {
+    this.#checkOpen();
+    const text = json(payload);
+    try {
+      this.#driver.later((engine, now) => {
+        engine.publishNowait(0, topic, text, this.#driver.extras(options), options.wait ?? true, now);
+      });
+    } catch (error) {
+      throw thrown(error);
+    }
+  }
+
+  /** Sends to one client (`c_…`) or to every connection of a user (`user:<id>`). Rejected where nobody is there. */
+  private(to: string, payload: unknown, options: PublishOptions = {}): Promise<Ack> {
+    return this.#send("publish", 2, to, payload, options);
+  }
+
+  /** Sends to the members of any channel of a room, once each; without a room to everybody. */
+  broadcast(payload: unknown, options: PublishOptions & { room?: string | undefined } = {}): Promise<Ack> {
+    return options.room === undefined ? this.#send("publish", 2, "*", payload, options) : this.#send("publish", 1, options.room, payload, options);
+  }
+
+  /** Sends a request to a topic, and waits for the reply. Rejected at once where nobody could answer. */
+  request<T = unknown>(topic: string, payload: unknown, options: PublishOptions = {}): Promise<Message<T>> {
+    return this.#send("request", 0, topic, payload, options);
+  }
+
+  /** Answers a request that was received. */
+  reply(request: Message, payload: unknown, options: PublishOptions = {}): Promise<Ack> {
+    if (request.reply_to == null) return Promise.reject(new Invalid("the message asks for no answer"));
+    return this.#send("publish", 2, request.reply_to, payload, { ...options, correlationId: request.id });
+  }
+
+  /**
+   * Joins a topic and answers every request there with what `answer` gives. Messages that ask for no answer are passed over. What
+   * `answer` throws is reported as uncaught and not sent: answer with a value that says what is wrong.
+   */
+  async respond<T = unknown>(topic: string, answer: (request: Message<T>) => unknown, options: RespondOptions = {}): Promise<Responder> {
+    const joined = await this.join<T>(topic, options);
+    const under = new Set<Promise<void>>();
+    const one = async (request: Message<T>): Promise<void> => {
+      try {
+        const payload = await answer(request);
+        // A requester that is gone does not need it.
+        await this.reply(request, payload).catch((error: unknown) => {
+          if (error instanceof Invalid) throw error;
+        });
+      } catch (error) {
+        report(error);
+      }
+    };
+    const all = async (): Promise<void> => {
+      for await (const request of joined) {
+        if (request.reply_to == null) continue;
+        while (under.size >= (options.concurrency ?? ANSWERS_MAX)) await Promise.race(under);
+        const answering = one(request).finally(() => under.delete(answering));
+        under.add(answering);
+      }
+      await Promise.all(under);
+    };
+    const running = all().catch((error: unknown) => {
+      report(error);
+    });
+    const stop = async (): Promise<void> => {
+      await joined.leave();
+      await running;
+    };
+    return { topic: joined as Topic, stop, [Symbol.asyncDispose]: stop };
+  }
+
+  /**
+   * Receives what is addressed to this client and not to a topic that it joined: private messages and broadcasts. A slow reader loses
+   * the oldest. `break` ends it.
+   */
+  inbox<T = unknown>(options: { signal?: AbortSignal | undefined } = {}): AsyncIterableIterator<Message<T>, undefined> {
+    const queue = new Queue<Message>();
+    const end = (): void => {
+      this.#inboxes.delete(queue);
+      queue.end();
+    };
+    if (this.fault) queue.end();
+    else this.#inboxes.add(queue);
+    options.signal?.addEventListener("abort", end, { once: true });
+    const inbox: AsyncIterableIterator<Message<T>, undefined> = {
+      next: () => queue.next() as Promise<IteratorResult<Message<T>, undefined>>,
+      return: () => {
+        end();
+        return Promise.resolve({ done: true, value: undefined });
+      },
+      [Symbol.asyncIterator]: () => inbox,
+    };
+    return inbox;
+  }
+
+  /** Reads a topic's history, page by page as it is wanted. */
+  history<T = unknown>(topic: string, options: HistoryOptions = {}): History<T> {
+    const { room, channel } = split(topic);
+    return new History<T>((args, signal) => this.command("history", args, { signal }), room, channel, options);
+  }
+
+  /** Lists who is joined to a topic. */
+  members(topic: string, options: ListOptions = {}): Promise<Commands["members"]["result"]> {
+    return this.command("members", { ...split(topic), ...page(options) }, options);
+  }
+
+  /** Shows the state of the bus. */
+  status(options: CallOptions = {}): Promise<Commands["status"]["result"]> {
+    return this.command("status", {}, options);
+  }
+
+  /** Lists rooms. */
+  rooms(options: ListOptions = {}): Promise<Commands["list_rooms"]["result"]> {
+    return this.command("list_rooms", page(options), options);
+  }
+
+  /** Lists the channels of a room. */
+  channels(room: string, options: ListOptions = {}): Promise<Commands["list_channels"]["result"]> {
+    return this.command("list_channels", { room, ...page(options) }, options);
+  }
+
+  /** Shows one channel. */
+  channelInfo(topic: string, options: CallOptions = {}): Promise<Commands["channel_info"]["result"]> {
+    return this.command("channel_info", split(topic), options);
+  }
+
+  /** Creates a channel; one that exists stays as it is. */
+  createChannel(topic: string, options: CallOptions & { description?: string | undefined } = {}): Promise<Commands["create_channel"]["result"]> {
+    const { description } = options;
+    return this.command("create_channel", { ...split(topic), ...(description !== undefined && { description }) }, options);
+  }
+
+  /** Deletes a channel with its history. */
+  deleteChannel(topic: string, options: CallOptions = {}): Promise<Commands["delete_channel"]["result"]> {
+    return this.command("delete_channel", split(topic), options);
+  }
+
+  /** Closes the connections of a client or user. */
+  disconnect(whom: { client: string } | { user: string }, options: CallOptions = {}): Promise<Commands["disconnect"]["result"]> {
+    return this.command("disconnect", whom, options);
+  }
+
+  /** Asks for a sign of life, and gives the milliseconds that it took. */
+  async ping(options: CallOptions = {}): Promise<number> {
+    const start = performance.now();
+    await this.command("ping", {}, options);
+    return performance.now() - start;
+  }
+
+  /** Sends any command of the protocol. */
+  command<Name extends keyof Commands>(name: Name, args: Commands[Name]["args"], options: CallOptions = {}): Promise<Commands[Name]["result"]> {
+    const text = JSON.stringify(args);
+    return this.#driver.call(options.signal, (engine, now) => engine.command(name, text, options.timeoutMs, now));
+  }
+
+  /** Replaces the credentials, also of the live connection. */
+  setToken(token: string): void {
+    this.#driver.input((engine, now) => {
+      engine.setToken(token, now);
+    });
+  }
+
+  /** Asks the token provider again, and gives the live connection what it finds. */
+  refresh(): Promise<void> {
+    return this.#driver.refresh();
+  }
+
+  /** Says that the machine has slept or the network changed: looks at once whether the connection lives. Browsers need not call it. */
+  wake(): void {
+    this.#driver.wake();
+  }
+
+  /** Takes no new work, waits for what is in flight, leaves, and closes. */
+  drain(): Promise<void> {
+    this.#driver.input((engine, now) => {
+      engine.drain(now);
+    });
+    return this.#over;
+  }
+
+  /** Closes at once: publishes in flight end as `Unknown`. */
+  close(): Promise<void> {
+    this.#driver.input((engine, now) => {
+      engine.close(now);
+    });
+    return this.#over;
+  }
+
+  /** Drains. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.drain();
+  }
+
+  #send<R>(how: Send, kind: number, to: string, payload: unknown, options: PublishOptions): Promise<R> {
+    let text: string;
+    try {
+      text = json(payload);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#driver.call<R>(options.signal, (engine, now) => engine[how](kind, to, text, this.#driver.extras(options), now));
+  }
+
+  #checkOpen(): void {
+    if (this.fault) throw new Closed(this.fault);
+  }
+
+  #told(event: Told, chars: number): void {
+    switch (event.event) {
+      case "messages":
+        this.#topics.get(event.sub)?.topic.messages(event.messages, chars);
+        break;
+      case "gap":
+      case "presence":
+      case "deleted":
+        this.#topics.get(event.sub)?.topic.tell(event);
+        break;
+      case "joined":
+      case "ended":
+        this.#subscription(event);
+        break;
+      case "inbox":
+        this.emit("inbox", event.message);
+        for (const inbox of this.#inboxes) {
+          inbox.push(event.message);
+          if (inbox.length > INBOX_MESSAGES) inbox.shift();
+        }
+        break;
+      case "refused":
+        this.emit("refused", event.error);
+        break;
+      default:
+        this.#connection(event);
+    }
+  }
+
+  #subscription(event: Extract<Told, { event: "joined" | "ended" }>): void {
+    const known = this.#topics.get(event.sub);
+    if (!known) return;
+    const { topic, joined } = known;
+    known.joined = undefined;
+    if (event.event === "joined") {
+      topic.joined(event.result, event.again);
+      joined?.resolve();
+      return;
+    }
+    this.#topics.delete(event.sub);
+    joined?.reject(endError(event.reason) ?? new Closed({ reason: "closed" }));
+    topic.end(event.reason);
+  }
+
+  #connection(event: Told): void {
+    switch (event.event) {
+      case "state":
+        this.#state = event.state;
+        this.emit("state", event.state);
+        break;
+      case "connected":
+        this.#identity = { client: event.client, user: event.user, resumed: event.resumed };
+        this.emit("connected", this.#identity);
+        break;
+      case "lost":
+        this.#lastLoss = event.why;
+        this.emit("lost", { why: event.why });
+        break;
+      case "closed":
+        this.#unwatch();
+        for (const inbox of this.#inboxes) inbox.end();
+        this.#settleOver();
+        this.emit("closed", event.fault);
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+/** Connects, and waits until the two sides have introduced themselves. */
+export function connect(url: string | URL, options: ConnectOptions = {}): Promise<Bus> {
+  return Bus.connect(url, options);
+}
+
+/** The options as the core names them; see `sdk-js/src/options.rs`. */
+function coreOptions(options: ConnectOptions): Record<string, unknown> {
+  const { token, name, kind, user, metadata, batch, backoff, inFlight } = options;
+  return {
+    ...(typeof token === "string" ? { token } : { token_provider: token !== undefined }),
+    name,
+    kind,
+    user,
+    metadata,
+    batch,
+    backoff_base_ms: backoff?.baseMs,
+    backoff_cap_ms: backoff?.capMs,
+    first_attempts_max: options.firstAttempts,
+    open_timeout_ms: options.connectTimeoutMs,
+    request_timeout_ms: options.requestTimeoutMs,
+    publish_timeout_ms: options.publishTimeoutMs,
+    drain_timeout_ms: options.drainTimeoutMs,
+    in_flight_max: inFlight?.messages,
+    in_flight_bytes_max: inFlight?.bytes,
+    unix_ms_at_zero: Date.now(),
+  };
+}
+
+function json(payload: unknown): string {
+  let text: unknown;
+  try {
+    text = JSON.stringify(payload);
+  } catch (error) {
+    throw new Invalid(`the payload cannot be written as JSON: ${String(error)}`);
+  }
+  // Functions and `undefined` give nothing, which the type of `stringify` does not say.
+  if (typeof text !== "string") throw new Invalid("the payload cannot be written as JSON");
+  return text;
+}
+
+function split(topic: string): { room: string; channel: string } {
+  const at = topic.indexOf(":");
+  if (at < 0) throw new Invalid(`not a topic: ${topic}; a topic is room:channel`);
+  return { room: topic.slice(0, at), channel: topic.slice(at + 1) };
+}
+
+function page({ after, limit }: ListOptions): { after?: string; limit?: number } {
+  return { ...(after !== undefined && { after }), ...(limit !== undefined && { limit }) };
+}
+

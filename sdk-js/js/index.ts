@@ -1,0 +1,13 @@
+/** `@arqon/bus` for browsers, workers and bundlers. */
+
+import { type Bus, connect as open, type ConnectOptions } from "./bus.js";
+import { setWasmSource } from "./engine.js";
+import { inlineWasm } from "./inline.js";
+
+/** Connects, and waits until the two sides have introduced themselves. */
+export function connect(url: string | URL, options: ConnectOptions = {}): Promise<Bus> {
+  setWasmSource(inlineWasm);
+  return open(url, options);
+}
+
+export * from "./api.js";

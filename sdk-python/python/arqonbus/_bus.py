@@ -1,0 +1,432 @@
+"""The connection and its calls."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import inspect
+import logging
+import warnings
+import weakref
+from collections.abc import AsyncIterator, Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import _arqonbus
+from ._arqonbus import Ack, Message, Position
+from ._history import History
+from ._link import Link, Opening
+from ._options import ConnectOptions, SendOptions, State, Token
+from ._respond import Answer, Responder
+from ._topic import Inbox, Topic
+from .errors import ArqonBusError, Full, Invalid
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+    from . import wire
+
+logger = logging.getLogger("arqonbus")
+
+S = TypeVar("S", bound=Callable[[State], object])
+R = TypeVar("R", bound=Callable[[ArqonBusError], object])
+
+
+def connect(url: str, **options: Unpack[ConnectOptions]) -> Opening[Bus]:
+    """Connects to `ws://host:port` or `wss://…`: `async with connect(url) as bus`, or `bus = await connect(url)`.
+
+    Raises `Unreachable` where no connection came about, a `Rejected` where the server refused, `Invalid` for wrong options.
+    Later losses are repaired without an error.
+    """
+    return Opening(lambda: _connect(url, dict(options)))
+
+
+async def _connect(url: str, options: dict[str, Any]) -> Bus:
+    provider = options.get("token_provider")
+    by_thread = bool(options.pop("_ring_by_thread", False))
+    if "metadata" in options:
+        options["metadata"] = dict(options["metadata"])
+    link = Link(by_thread=by_thread)
+    try:
+        future = link.future()
+        tokens = _arqonbus.connect(url, options, link.bridge, future)
+        provided = link.loop.create_task(_provide(link, tokens, provider)) if tokens and provider else None
+        try:
+            native = await future
+        except BaseException:
+            if provided:
+                provided.cancel()
+            raise
+    except BaseException:
+        link.close()
+        raise
+    return Bus(native, link, url, provided)
+
+
+async def _provide(link: Link, tokens: _arqonbus.Tokens, provider: Token) -> None:
+    """Answers wishes for tokens until the bus is closed."""
+    while True:
+        wanted = link.future()
+        tokens.wait(link.bridge, wanted)
+        if not await wanted:
+            return
+        try:
+            token = provider()
+            tokens.answer(await token if inspect.isawaitable(token) else token)
+        except Exception as error:
+            logger.warning("the token provider failed: %r", error)
+            tokens.answer(None, repr(error))
+
+
+class Bus:
+    """A connection to the bus that repairs itself. It belongs to the event loop that connected it.
+
+    `async with` drains on the way out: what is in flight is waited for. Left by an exception, it closes at once.
+    """
+
+    def __init__(self, native: _arqonbus.Bus, link: Link, url: str, provided: asyncio.Task[None] | None) -> None:
+        self._native = native
+        self._link = link
+        self._provided = provided
+        self._closing: asyncio.Task[None] | None = None
+        self._on_state: list[Callable[[State], object]] = []
+        self._on_refused: list[Callable[[ArqonBusError], object]] = []
+        self._responders: set[Responder] = set()
+        self._known: tuple[str, str | None] = ("", None)
+        self.url = url
+        """The address."""
+        self._identity()
+        _follow(weakref.ref(self), link, native.next_state, "_told_state")
+        _follow(weakref.ref(self), link, native.next_refusal, "_told_refusal")
+
+    def __repr__(self) -> str:
+        return f"<Bus {self.url} {self.state}>"
+
+    def __del__(self) -> None:
+        link = self.__dict__.get("_link")
+        if link is not None and self._closing is None:
+            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
+            if not link.loop.is_closed():
+                link.loop.call_soon_threadsafe(link.close)
+
+    @property
+    def state(self) -> State:
+        """How the connection is."""
+        return self._native.state
+
+    @property
+    def client_id(self) -> str:
+        """The id that the server gave this connection."""
+        return self._identity()[0]
+
+    @property
+    def user(self) -> str | None:
+        """The user whom this client acts for."""
+        return self._identity()[1]
+
+    def _identity(self) -> tuple[str, str | None]:
+        identity = self._native.identity
+        if identity is not None:
+            # What was is still said when the bus is closed.
+            self._known = identity[:2]
+        return self._known
+
+    @property
+    def last_loss(self) -> str | None:
+        """Why the connection was lost the last time, for people."""
+        return self._native.last_loss
+
+    def on_state(self, handler: S) -> S:
+        """Calls `handler` with every new state; quick changes may be told as one. Also as a decorator."""
+        self._on_state.append(handler)
+        return handler
+
+    def on_refused(self, handler: R) -> R:
+        """Calls `handler` with every refusal that nobody waits for, such as of `publish_nowait`; without one they are logged."""
+        self._on_refused.append(handler)
+        return handler
+
+    def _told_state(self, state: State | None) -> bool:
+        if state is None:
+            return False
+        loss = self._native.last_loss
+        if state == "waiting":
+            logger.info("connection lost: %s", loss)
+        elif state == "closed" and (fault := self._native.fault) is not None:
+            logger.error("closed for good: %s", fault)
+        else:
+            logger.debug("%s", state)
+        for handler in self._on_state:
+            handler(state)
+        return state != "closed"
+
+    def _told_refusal(self, refusal: ArqonBusError | None) -> bool:
+        if refusal is None:
+            return False
+        for handler in self._on_refused:
+            handler(refusal)
+        if not self._on_refused:
+            logger.warning("refused: %s", refusal)
+        return True
+
+    # Messages
+
+    async def publish(self, topic: str, payload: object, **options: Unpack[SendOptions]) -> Ack:
+        """Publishes to `room:channel` and waits for the ack, which says what it survives.
+
+        Many may be in flight at once; they are stored in the order of the calls. Raises a `Rejected` (certainly not stored),
+        `NotSent` (nor this), or `Unknown`.
+        """
+        future = self._link.future()
+        self._native.publish(topic, payload, _sending(options) if options else None, future)
+        return await future  # type: ignore[no-any-return]
+
+    def publish_nowait(self, topic: str, payload: object, **options: Unpack[SendOptions]) -> None:
+        """Publishes without an ack. `Full` where the client holds all it can; refusals are told by `on_refused`."""
+        if not self._native.publish_nowait(topic, payload, _sending(options) if options else None):
+            raise Full("too much in flight")
+
+    async def private(self, to: str, payload: object, **options: Unpack[SendOptions]) -> Ack:
+        """Sends to one client (`c_…`) or to every connection of a user (`user:ada`). `NoRecipient` where nobody is there."""
+        return await self.publish(f"to/{to}", payload, **options)
+
+    async def broadcast(self, payload: object, *, room: str | None = None, **options: Unpack[SendOptions]) -> Ack:
+        """Sends to the members of any channel of a room, once each; without a room to everybody."""
+        return await self.publish("to/*" if room is None else f"room/{room}", payload, **options)
+
+    async def request(
+        self, topic: str, payload: object, *, headers: Mapping[str, str] | None = None, timeout: float | None = None
+    ) -> Message:
+        """Sends a request and gives the reply. `NoResponder` at once where nobody could answer, `Unknown` after the time-out."""
+        future = self._link.future()
+        options: SendOptions = {}
+        if headers is not None:
+            options["headers"] = headers
+        if timeout is not None:
+            options["timeout"] = timeout
+        self._native.request(topic, payload, _sending(options), future)
+        return await future  # type: ignore[no-any-return]
+
+    async def reply(self, request: Message, payload: object) -> Ack:
+        """Answers a request that was received."""
+        future = self._link.future()
+        self._native.reply(request, payload, future)
+        return await future  # type: ignore[no-any-return]
+
+    def respond(self, topic: str) -> Callable[[Answer], Responder]:
+        """Answers every request at `topic` with what the decorated function gives; several at the same time."""
+
+        def decorate(answer: Answer) -> Responder:
+            return Responder(self, topic, answer)
+
+        return decorate
+
+    # Subscriptions
+
+    def join(
+        self,
+        pattern: str,
+        *,
+        since: Position | None = None,
+        replay: int | None = None,
+        positions: Mapping[str, Position] | None = None,
+        presence: bool = False,
+        queue: int | None = None,
+        conflate: bool = False,
+    ) -> Opening[Topic]:
+        """Joins a topic (`science:explore`) or a pattern (`orders:eu.*`): `async with bus.join(…) as topic`, or `await` it.
+
+        `since` begins after a position, `replay` with the last n messages, `positions` resumes a pattern. A reader slower than
+        its messages makes the server wait and loses nothing; with `conflate` the oldest of `queue` messages give way, with a gap.
+        """
+
+        async def begin() -> Topic:
+            future = self._link.future()
+            known = dict(positions) if positions is not None else None
+            self._native.join(pattern, since, replay, known, presence, queue, conflate, future)
+            return Topic(self, await future, pattern)
+
+        return Opening(begin)
+
+    def inbox(self) -> Opening[Inbox]:
+        """Receives private messages and broadcasts. While there is no inbox they are dropped; a slow reader loses the oldest."""
+
+        async def begin() -> Inbox:
+            future = self._link.future()
+            self._native.inbox(future)
+            return Inbox(self, await future)
+
+        return Opening(begin)
+
+    def history(
+        self,
+        topic: str,
+        *,
+        since: Position | datetime.datetime | None = None,
+        until: Position | datetime.datetime | None = None,
+        limit: int | None = None,
+        backward: bool = False,
+        page_size: int | None = None,
+    ) -> History:
+        """Reads what a topic holds, page by page: `async for message in bus.history(…)`."""
+        return History(self, self._native.history(topic, _bound(since), _bound(until), limit, backward, page_size))
+
+    # Commands
+
+    async def command(self, command: str, **args: Any) -> Any:
+        """Sends any command of the protocol and gives its result; `arqonbus.wire` has the types."""
+        future = self._link.future()
+        self._native.command(command, {name: arg for name, arg in args.items() if arg is not None}, future)
+        return await future
+
+    async def ping(self) -> float:
+        """Asks for a sign of life and gives the seconds that it took."""
+        loop = self._link.loop
+        began = loop.time()
+        await self.command("ping")
+        return loop.time() - began
+
+    async def status(self) -> wire.StatusResult:
+        """Shows the state of the bus."""
+        return await self.command("status")  # type: ignore[no-any-return]
+
+    async def rooms(self) -> list[wire.RoomSummary]:
+        """Lists the rooms."""
+        return [room async for room in self._listed("list_rooms", "rooms", "room")]
+
+    async def channels(self, room: str) -> list[wire.ChannelSummary]:
+        """Lists the channels of a room."""
+        return [channel async for channel in self._listed("list_channels", "channels", "channel", room=room)]
+
+    async def members(self, topic: str) -> list[wire.Member]:
+        """Lists who is joined to a topic."""
+        room, channel = _parts(topic)
+        return [member async for member in self._listed("members", "members", "client", room=room, channel=channel)]
+
+    async def channel_info(self, topic: str) -> wire.ChannelInfoResult:
+        """Shows one channel: members, head, what history holds."""
+        room, channel = _parts(topic)
+        return await self.command("channel_info", room=room, channel=channel)  # type: ignore[no-any-return]
+
+    async def create_channel(self, topic: str, description: str | None = None) -> wire.CreateChannelResult:
+        """Creates a channel; one that exists stays as it is."""
+        room, channel = _parts(topic)
+        return await self.command("create_channel", room=room, channel=channel, description=description)  # type: ignore[no-any-return]
+
+    async def delete_channel(self, topic: str) -> wire.DeleteChannelResult:
+        """Deletes a channel with its history."""
+        room, channel = _parts(topic)
+        return await self.command("delete_channel", room=room, channel=channel)  # type: ignore[no-any-return]
+
+    async def disconnect(self, *, client: str | None = None, user: str | None = None) -> wire.DisconnectResult:
+        """Closes the connections of a client or user; needs the permission."""
+        return await self.command("disconnect", client=client, user=user)  # type: ignore[no-any-return]
+
+    async def _listed(self, command: str, list_name: str, key: str, **args: str) -> AsyncIterator[Any]:
+        """All pages of a listing."""
+        after: str | None = None
+        while True:
+            result = await self.command(command, after=after, **args)
+            for entry in result[list_name]:
+                yield entry
+            after = result.get("next")
+            if after is None:
+                return
+
+    # Life
+
+    async def set_token(self, token: str) -> None:
+        """Replaces the credentials, also of the live connection."""
+        future = self._link.future()
+        self._native.set_token(token, future)
+        await future
+
+    async def wake(self) -> None:
+        """Says that the machine has slept or the network changed: looks at once whether the connection lives."""
+        future = self._link.future()
+        self._native.wake(future)
+        await future
+
+    async def drain(self) -> None:
+        """Takes no new work, waits for what is in flight, leaves, and closes."""
+        await self._finish(drain=True)
+
+    async def aclose(self) -> None:
+        """Closes at once: publishes in flight end as `Unknown`."""
+        await self._finish(drain=False)
+
+    async def _finish(self, *, drain: bool) -> None:
+        self._link.future().cancel()
+        if self._closing is None:
+            self._closing = self._link.loop.create_task(self._end(drain=drain))
+        elif not drain and not self._closing.done():
+            # Whoever is in a hurry does not wait for a drain that has begun.
+            self._native.close(False, self._link.future())
+        await asyncio.shield(self._closing)
+
+    async def _end(self, *, drain: bool) -> None:
+        try:
+            self._identity()
+            for responder in tuple(self._responders):
+                await responder.aclose()
+            future = self._link.future()
+            self._native.close(drain, future)
+            await future
+            self._native.release(True)
+        finally:
+            self._native.release(False)
+            if self._provided is not None:
+                self._provided.cancel()
+                await asyncio.gather(self._provided, return_exceptions=True)
+            self._link.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._finish(drain=kind is None)
+
+
+def _follow(bus: weakref.ref[Bus], link: Link, ask: Callable[[asyncio.Future[Any]], None], tell: str) -> None:
+    """Asks again and again, and does not keep the bus alive."""
+
+    def answered(future: asyncio.Future[Any]) -> None:
+        living = bus()
+        if living is None or future.cancelled() or future.exception() is not None:
+            return
+        try:
+            more = getattr(living, tell)(future.result())
+        except Exception:
+            logger.exception("a handler failed")
+            more = future.result() not in ("closed", None)
+        if more and living._closing is None:
+            _follow(bus, link, ask, tell)
+
+    future = link.loop.create_future()
+    future.add_done_callback(answered)
+    ask(future)
+
+
+def _sending(options: SendOptions) -> dict[str, Any]:
+    unknown = options.keys() - SendOptions.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
+    headers = options.get("headers")
+    return {
+        "headers": dict(headers) if headers is not None else None,
+        "id": options.get("id"),
+        "correlation_id": options.get("correlation_id"),
+        "exclude_sender": options.get("exclude_sender", False),
+        "timeout": options.get("timeout"),
+    }
+
+
+def _bound(bound: Position | datetime.datetime | None) -> Position | float | None:
+    return bound.timestamp() if isinstance(bound, datetime.datetime) else bound
+
+
+def _parts(topic: str) -> tuple[str, str]:
+    room, colon, channel = topic.partition(":")
+    if not colon:
+        raise Invalid("a topic is room:channel")
+    return room, channel

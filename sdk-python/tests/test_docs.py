@@ -1,0 +1,77 @@
+"""What README and examples show is run as printed, but for the address."""
+
+import asyncio
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from arqonbus.testing import Server
+
+HERE = Path(__file__).resolve().parents[1]
+GUIDE = HERE.parent / "docs" / "guides" / "python.md"
+ADDRESS = "ws://127.0.0.1:9100"
+
+
+def snippets(path: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def run(server: Server, *command: str, stdin: str | None = None) -> str:
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", *command], input=stdin, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def test_the_readme_does_what_it_says(arqonbus_server: Server) -> None:
+    (program,) = snippets(HERE / "README.md")
+    assert run(arqonbus_server, "-c", program.replace(ADDRESS, arqonbus_server.url)) == "stored in memory\nhello\n"
+
+
+def test_every_program_of_the_guide_runs(arqonbus_server: Server) -> None:
+    programs = snippets(GUIDE)
+    assert len(programs) >= 5
+    for program in programs:
+        printed = "".join(f"{line[len('# prints: ') :]}\n" for line in program.splitlines() if line.startswith("# prints: "))
+        assert printed, "a program says what it prints"
+        assert run(arqonbus_server, "-c", program.replace(ADDRESS, arqonbus_server.url)) == printed
+
+
+def test_chat(arqonbus_server: Server) -> None:
+    chat = str(HERE / "examples" / "chat.py")
+    assert "ada: hello\n" in run(arqonbus_server, chat, "ada", arqonbus_server.url, "--once", "hello")
+    assert run(arqonbus_server, chat, "bob", arqonbus_server.url, "--once", "hi").endswith("ada: hello\nbob: hi\n")
+
+
+def test_notebook(arqonbus_server: Server) -> None:
+    printed = run(arqonbus_server, str(HERE / "examples" / "notebook.py"), arqonbus_server.url)
+    assert printed.splitlines() == ["connected", "mean 21.0", "last {'step': 4, 'celsius': 22.0}"]
+
+
+def test_fastapi_bridge(arqonbus_server: Server, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fastapi")
+    httpx = pytest.importorskip("httpx")
+    monkeypatch.setenv("ARQONBUS", arqonbus_server.url)
+    spec = importlib.util.spec_from_file_location("fastapi_bridge", HERE / "examples" / "fastapi_bridge.py")
+    assert spec is not None
+    assert spec.loader is not None
+    bridge = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bridge)
+
+    async def use() -> None:
+        transport = httpx.ASGITransport(app=bridge.app)
+        async with bridge.lifespan(bridge.app), httpx.AsyncClient(transport=transport, base_url="http://test") as web:
+            for number in range(3):
+                answer = await web.post(f"/topics/{room}:a", json={"n": number})
+                assert answer.json() == {"seq": number + 1, "durability": "memory"}
+            assert (await web.post("/topics/nonsense", json={})).status_code == 400
+            stream = (await web.get(f"/topics/{room}:a?count=3")).text
+            assert [json.loads(line[len("data: ") :]) for line in stream.split("\n\n") if line] == [{"n": n} for n in range(3)]
+
+    asyncio.run(use())
