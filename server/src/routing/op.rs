@@ -156,3 +156,26 @@ pub(crate) struct PatternPart {
     /// Whether delivery begins with the first held message where no position is known.
     pub(crate) resumes: bool,
 }
+
+impl LaneOp {
+    /// Where the answer is gathered, for a part of a pattern join.
+    pub(super) fn gather(&self) -> Option<(ConnId, u32)> {
+        let Self::Join(join) = self else { return None };
+        join.pattern.map(|part| (join.asked.conn, part.gather))
+    }
+
+    /// Who waits for the answer.
+    pub(crate) fn asked(&self) -> Option<&Asked> {
+        match self {
+            Self::Publish(publish) => Some(&publish.asked),
+            Self::Join(join) => Some(&join.asked),
+            Self::Leave { asked }
+            | Self::Create { asked, .. }
+            | Self::Delete { asked, .. }
+            | Self::Info { asked, .. }
+            | Self::Members { asked, .. }
+            | Self::History { asked, .. } => Some(asked),
+            Self::CatchUp { .. } | Self::Born { .. } | Self::LeavePattern { .. } | Self::Unname { .. } => None,
+        }
+    }
+}
