@@ -133,7 +133,8 @@ impl World {
             ids.into_iter().for_each(|id| client.core.resume(id, self.bus.now_ms()));
         }
         let mut quiet = 0;
-        while self.bus.now_ms() < end && quiet < 5 {
+        // A subscription that found a hole waits before it repairs it a second time.
+        while self.bus.now_ms() < end && (quiet < 5 || !self.behind().is_empty()) {
             self.bus.settle();
             self.flow();
             self.pass(50);

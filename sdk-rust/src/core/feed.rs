@@ -32,13 +32,19 @@ impl Feed {
         self.at
     }
 
-    /// Takes the start that a join reply gives. `asked` is the position that the join named.
-    pub(crate) fn start(&mut self, start: Position, asked: Option<Position>) {
+    /// Takes the start that a join reply gives. `asked` is the position that the join named. Gives a gap that is to be told now: one that an
+    /// earlier join implied, and that the server, asked from behind it, does not speak of again.
+    #[must_use]
+    pub(crate) fn start(&mut self, start: Position, asked: Option<Position>) -> Option<Gap> {
         let known = asked.or(self.at);
+        let mut overdue = None;
         match known {
             // Not asked for, and begun before what is known: what comes twice is dropped.
             Some(known) if asked.is_none() && known.epoch == start.epoch && start.seq <= known.seq => {}
-            Some(known) if known == start => self.at = Some(start),
+            Some(known) if known == start => {
+                self.at = Some(start);
+                overdue = self.owed.take();
+            }
             Some(known) => {
                 self.at = Some(start);
                 // What was owed from an earlier join and not told is a part of the same hole.
@@ -48,6 +54,7 @@ impl Feed {
             None => self.at = Some(start),
         }
         self.pass_skips();
+        overdue
     }
 
     /// Begins at a message whose predecessors are not known.
@@ -126,7 +133,7 @@ mod tests {
 
     fn begun(seq: u64) -> Feed {
         let mut feed = Feed::default();
-        feed.start(at("e", seq), None);
+        assert_eq!(feed.start(at("e", seq), None), None);
         feed
     }
 
@@ -148,12 +155,12 @@ mod tests {
             (at("e", 5), at("f", 0), GapReason::EpochChanged),
         ] {
             let mut silent = Feed::default();
-            silent.start(start, Some(asked));
+            assert_eq!(silent.start(start, Some(asked)), None);
             let owed = Gap { reason, from: Some(asked), to: start, refetch_after_ms: 0 };
             assert_eq!(silent.meet(start.next(), false), Meeting::Next(Some(owed)));
 
             let mut told = Feed::default();
-            told.start(start, Some(asked));
+            assert_eq!(told.start(start, Some(asked)), None);
             assert_eq!(told.gap(Gap { refetch_after_ms: 7, ..owed }), Some(Gap { refetch_after_ms: 7, ..owed }));
             assert_eq!(told.meet(start.next(), false), Meeting::Next(None));
         }
@@ -184,10 +191,18 @@ mod tests {
     #[test]
     fn a_gap_that_was_owed_is_told_from_where_it_began_though_another_join_came_between() {
         let mut feed = Feed::default();
-        feed.start(at("e", 2), Some(at("e", 0)));
-        feed.start(at("e", 3), Some(at("e", 2)));
+        assert_eq!(feed.start(at("e", 2), Some(at("e", 0))), None);
+        assert_eq!(feed.start(at("e", 3), Some(at("e", 2))), None);
         let told = Gap { reason: GapReason::Trimmed, from: Some(at("e", 0)), to: at("e", 3), refetch_after_ms: 0 };
         assert_eq!(feed.clone().meet(at("e", 4), false), Meeting::Next(Some(told)));
         assert_eq!(feed.gap(Gap { from: Some(at("e", 2)), ..told }), Some(told));
+    }
+    #[test]
+    fn a_gap_that_was_owed_is_told_at_once_where_the_next_join_begins_behind_it() {
+        let mut feed = Feed::default();
+        assert_eq!(feed.start(at("f", 0), Some(at("e", 4))), None, "the server's own event follows");
+        let told = Gap { reason: GapReason::EpochChanged, from: Some(at("e", 4)), to: at("f", 0), refetch_after_ms: 0 };
+        assert_eq!(feed.start(at("f", 0), Some(at("f", 0))), Some(told), "no event follows");
+        assert_eq!(feed.meet(at("f", 1), false), Meeting::Next(None));
     }
 }

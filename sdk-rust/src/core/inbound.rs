@@ -176,10 +176,11 @@ impl Core {
     fn begin_delivery(&mut self, id: SubscriptionId, result: JoinResult, now: u64) {
         let Some(subscription) = self.subscriptions.by_id(id) else { return };
         let again = subscription.joined_before;
-        if !subscription.joined(&result) {
+        let Some(overdue) = subscription.joined(&result) else {
             return self.quit(id, EndReason::TooManyTopics, now);
-        }
+        };
         self.events.push_back(Event::Joined { subscription: id, result, again });
+        self.events.extend(overdue.into_iter().map(|(topic, gap)| Event::Gap { subscription: id, topic, gap }));
     }
 
     fn on_event(&mut self, event: &Envelope<'_>, now: u64) {

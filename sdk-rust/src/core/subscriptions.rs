@@ -231,25 +231,24 @@ impl Subscription {
         args
     }
 
-    /// Takes the answer to a join. False where it lists more topics than can be followed.
-    pub(crate) fn joined(&mut self, result: &JoinResult) -> bool {
+    /// Takes the answer to a join. Gives the gaps to be told now; `None` where it lists more topics than can be followed.
+    pub(crate) fn joined(&mut self, result: &JoinResult) -> Option<Vec<(Topic, Gap)>> {
+        let mut overdue = Vec::new();
         self.phase = Phase::Live;
         self.deadline = None;
         for start in &result.topics {
             let topic = start.topic();
             let asked = self.asked.get(&topic).copied();
             let feed = self.feeds.entry(topic).or_default();
-            if self.joined_before && asked.is_none() && self.complete && feed.at().is_none() {
-                // Born while we were away: all its messages are wanted.
-                feed.start(start.start, Some(Position { seq: 0, ..start.start }));
-            } else {
-                feed.start(start.start, asked);
-            }
+            // Born while we were away: all its messages are wanted.
+            let is_born = self.joined_before && asked.is_none() && self.complete && feed.at().is_none();
+            let asked = if is_born { Some(Position { seq: 0, ..start.start }) } else { asked };
+            overdue.extend(feed.start(start.start, asked).map(|gap| (topic, gap)));
         }
         self.asked.clear();
         self.complete = result.complete && (self.complete || !self.joined_before);
         self.joined_before = true;
-        self.feeds.len() <= PATTERN_TOPICS_MAX
+        (self.feeds.len() <= PATTERN_TOPICS_MAX).then_some(overdue)
     }
 
     /// Meets a message of one of its topics.
