@@ -96,6 +96,8 @@ def test_a_wrong_address_fails_at_once_and_leaves_no_thread() -> None:
 def test_ctrl_c_interrupts_a_wait(arqonbus_server: Server, room: str) -> None:
     program = f"""
         import sys
+        import signal
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # also where whoever runs this ignores Ctrl-C
         import arqonbus.sync as arqonbus
         with arqonbus.connect({arqonbus_server.url!r}) as bus, bus.join("{room}:a") as topic:
             print("ready", flush=True)
