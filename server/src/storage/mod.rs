@@ -93,6 +93,9 @@ pub enum StoreError {
     /// Certainly not done; may work later.
     #[error("the store is out of reach: {0}")]
     Unavailable(String),
+    /// It may have been done, or not.
+    #[error("whether the store has done it is unknown: {0}")]
+    Unknown(String),
     /// Certainly not done: the bound on memory is reached and nothing may be given up.
     #[error("the store is full")]
     Full,
