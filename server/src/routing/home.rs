@@ -57,8 +57,7 @@ pub(crate) struct Counts {
 
 impl Home {
     pub(crate) fn new(shard: ShardId, shared: Arc<Shared>, store: Box<dyn Store>) -> Self {
-        let history = &shared.config.history;
-        let sent = DedupWindow::new(history.dedup_ms, history.dedup_entries);
+        let sent = DedupWindow::new(shared.config.history.dedup_ms, shared.config.ids_of_sent_max(shared.shards));
         let timestamp = shared.clock.timestamp();
         Self {
             shard,
