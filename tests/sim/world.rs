@@ -162,9 +162,9 @@ impl World {
             for sub in client.subs.values() {
                 for topic in TOPICS.iter().map(|name| name.parse::<Topic>().unwrap()).filter(|topic| sub.pattern.matches(topic)) {
                     let (head, cursor) = (self.bus.head(&topic), sub.cursors.get(&topic).copied());
-                    // A pattern is told nothing of a topic that has no message in this life.
-                    let owed = head.filter(|head| head.seq > 0 || sub.pattern.as_topic().is_some());
-                    if owed.is_some() && owed != cursor {
+                    // A pattern is told nothing of a topic that has no message in this life, unless it knew one in an earlier life (G10).
+                    let is_owed = sub.pattern.as_topic().is_some() || cursor.is_some() || head.is_some_and(|head| head.seq > 0);
+                    if is_owed && head != cursor {
                         blame(format!("client {at} ended {}, {topic} at {cursor:?}, and the log at {head:?}", sub.pattern));
                     }
                 }
