@@ -74,6 +74,7 @@ impl World {
             }
             Act::Narrow { client, window } => clients[pick(client)].narrow(bus, Some(window)),
             Act::Pass { ms } => self.pass(ms),
+            Act::StepClock { hours } => bus.step_wall_clock(hours * 3_600_000),
             Act::Restart => self.restart(),
         }
         for client in &mut self.clients {

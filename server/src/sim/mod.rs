@@ -237,6 +237,11 @@ impl SimBus {
         self.clock.now().0
     }
 
+    /// Steps the wall clock as an operator would, or a time server.
+    pub fn step_wall_clock(&mut self, ms: i64) {
+        self.clock.step_wall(ms);
+    }
+
     /// The shard on which a topic is at home.
     #[must_use]
     pub fn home_of(&self, topic: &Topic) -> usize {
