@@ -16,8 +16,8 @@ pub(super) type MakeStore = Box<dyn FnOnce() -> Box<dyn Store> + Send>;
 pub(super) fn stores(shared: &Arc<Shared>) -> Result<(Vec<MakeStore>, Option<Link>), OpenError> {
     let budget = Arc::new(Budget::new(shared.config.history_total_bytes));
     let memory = || {
-        let (salt, budget) = (shared.random(), Arc::clone(&budget));
-        move || MemoryStore::new(salt, budget)
+        let (salt, budget, ids_max) = (shared.random(), Arc::clone(&budget), shared.config.ids_of_logs_max(shared.shards));
+        move || MemoryStore::new(salt, budget).remembering(ids_max)
     };
     if shared.config.storage.kind == StorageKind::Memory {
         let make = |memory: Box<dyn FnOnce() -> MemoryStore + Send>| Box::new(move || Box::new(memory()) as Box<dyn Store>) as MakeStore;
