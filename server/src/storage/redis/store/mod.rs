@@ -61,6 +61,7 @@ pub(crate) struct RedisStore {
     wire: Vec<(Topic, Vec<Waiting>)>,
     waker: Option<Waker>,
     is_down: bool,
+    state: StorageState,
     on_outage: OnOutage,
     /// Where logs are while Redis is away.
     memory: MemoryStore,
@@ -115,6 +116,7 @@ impl RedisStore {
             wire: Vec::new(),
             waker: None,
             is_down: false,
+            state: StorageState::Healthy,
             on_outage: config.on_outage,
             memory: means.memory,
             missed: Missed::new(config.outage_messages, config.outage_bytes),
@@ -330,12 +332,10 @@ impl Store for RedisStore {
         let memory = self.memory.status();
         let in_redis = self.logs.values().filter(|log| log.place == Place::Redis).map(|log| log.ends.state());
         let (messages, bytes) = in_redis.fold((memory.messages, memory.bytes), |sum, state| (sum.0 + state.messages, sum.1 + state.bytes));
-        let healing = self.logs.values().any(|log| matches!(log.place, Place::Memory | Place::Healing | Place::Restoring));
-        let state = match (self.is_down, healing) {
-            (true, _) => StorageState::Degraded,
-            (false, true) => StorageState::Healing,
-            (false, false) => StorageState::Healthy,
-        };
-        StorageStatus { kind: self.kind().into(), state, messages, bytes }
+        StorageStatus { kind: self.kind().into(), state: self.state, messages, bytes }
+    }
+
+    fn state(&self) -> StorageState {
+        self.state
     }
 }
