@@ -121,6 +121,10 @@ pub(crate) enum LaneOp {
     Unname {
         conn: ConnId,
     },
+    /// The log was deleted on another node.
+    Ended {
+        by: ClientId,
+    },
 }
 
 /// A message that is ready to be stored and delivered.
@@ -175,7 +179,7 @@ impl LaneOp {
             | Self::Info { asked, .. }
             | Self::Members { asked, .. }
             | Self::History { asked, .. } => Some(asked),
-            Self::CatchUp { .. } | Self::Born { .. } | Self::LeavePattern { .. } | Self::Unname { .. } => None,
+            Self::CatchUp { .. } | Self::Born { .. } | Self::LeavePattern { .. } | Self::Unname { .. } | Self::Ended { .. } => None,
         }
     }
 }
