@@ -203,6 +203,12 @@ async def test_what_cannot_be_sent_is_refused_before_it_is_sent(arqonbus_server:
             await bus.publish(f"{room}:a", "x" * 2_000_000)
         with pytest.raises(TypeError, match="no such option: wrong"):
             await bus.publish(f"{room}:a", 1, wrong=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        with pytest.raises(TypeError, match="no such option: since, wrong"):
+            await bus.request(f"{room}:a", 1, since=1, wrong=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        with pytest.raises(TypeError, match="no such option: wrong"):
+            bus.join(f"{room}:a", wrong=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        with pytest.raises(TypeError, match="no such option: wrong"):
+            bus.history(f"{room}:a", wrong=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
         with pytest.raises(arqonbus.Invalid):
             await bus.join("a:b*c")
         with pytest.raises(InvalidName):

@@ -81,6 +81,21 @@ async def test_a_cancelled_wait_loses_no_message(arqonbus_server: Server, room: 
         assert seen == list(range(300))
 
 
+async def test_a_wait_without_any_time_gets_on(arqonbus_server: Server, room: str, loop_kind: str) -> None:
+    async with arqonbus.connect(arqonbus_server.url) as bus, bus.join(f"{room}:a") as topic:
+        for number in range(600):
+            topic.publish_nowait(number)
+        await topic.publish("last")
+        seen: list[object] = []
+        while seen[-1:] != ["last"]:
+            try:
+                async with asyncio_timeout(0):
+                    seen.append((await anext(topic)).payload)
+            except (asyncio.TimeoutError, TimeoutError):
+                pass
+        assert seen == [*range(600), "last"]
+
+
 def asyncio_timeout(seconds: float) -> AbstractAsyncContextManager[object]:
     if sys.version_info < (3, 11):
         pytest.skip("asyncio.timeout is new in 3.11")

@@ -1,5 +1,6 @@
 """The façade without asyncio."""
 
+import inspect
 import os
 import signal
 import subprocess
@@ -7,22 +8,40 @@ import sys
 import textwrap
 import threading
 import time
+from typing import Any
 
 import pytest
 
-import arqonbus.sync as arqonbus
-from arqonbus import _bus, _topic, sync
+import arqonbus
+from arqonbus import sync
 from arqonbus.testing import Server, unused_url
 
+PAIRS: list[tuple[type[Any], type[Any]]] = [
+    (sync.Bus, arqonbus.Bus),
+    (sync.Topic, arqonbus.Topic),
+    (sync.Inbox, arqonbus.Inbox),
+    (sync.History, arqonbus.History),
+    (sync.Responder, arqonbus.Responder),
+]
 
-def test_the_same_names_are_there() -> None:
-    for ours, theirs in ((sync.Bus, _bus.Bus), (sync.Topic, _topic.Topic), (sync.Inbox, _topic.Inbox)):
-        wanted = {name for name in dir(theirs) if not name.startswith("_")} - {"aclose"}
-        assert wanted <= set(dir(ours)), wanted - set(dir(ours))
+
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda kind: kind.__module__)
+def test_the_same_names_take_the_same_arguments(ours: type[Any], theirs: type[Any]) -> None:
+    # `ready` has no counterpart: a responder of the façade is ready when it is there.
+    wanted = {name for name in dir(theirs) if not name.startswith("_")} - {"aclose", "ready"}
+    assert wanted <= set(dir(ours)), wanted - set(dir(ours))
+    for name in wanted:
+        if callable(getattr(theirs, name)):
+            there = inspect.signature(getattr(theirs, name)).parameters
+            assert list(inspect.signature(getattr(ours, name)).parameters) == list(there), name
+
+
+def test_the_same_things_are_exported() -> None:
+    assert set(arqonbus.__all__) - {"__version__"} == set(sync.__all__)
 
 
 def test_publish_join_and_history(arqonbus_server: Server, room: str) -> None:
-    with arqonbus.connect(arqonbus_server.url, name="sync") as bus:
+    with sync.connect(arqonbus_server.url, name="sync") as bus:
         with bus.join(f"{room}:a") as topic:
             for number in range(1_000):
                 topic.publish_nowait(number)
@@ -48,7 +67,7 @@ def test_publish_join_and_history(arqonbus_server: Server, room: str) -> None:
 
 
 def test_a_gap_is_told_between_the_messages(arqonbus_server: Server, room: str) -> None:
-    with arqonbus.connect(arqonbus_server.url) as bus:
+    with sync.connect(arqonbus_server.url) as bus:
         bus.publish(f"{room}:a", 0)
         gaps: list[arqonbus.Gap] = []
         with bus.join(f"{room}:a", since=arqonbus.Position("another", 7)) as topic:
@@ -61,7 +80,7 @@ def test_a_gap_is_told_between_the_messages(arqonbus_server: Server, room: str) 
 
 
 def test_requests_are_answered_in_threads(arqonbus_server: Server, room: str) -> None:
-    with arqonbus.connect(arqonbus_server.url) as asker, arqonbus.connect(arqonbus_server.url) as bus:
+    with sync.connect(arqonbus_server.url) as asker, sync.connect(arqonbus_server.url) as bus:
 
         @bus.respond(f"{room}:echo")
         def echo(request: arqonbus.Message) -> object:
@@ -76,7 +95,7 @@ def test_requests_are_answered_in_threads(arqonbus_server: Server, room: str) ->
 
 
 def test_a_bus_is_shared_by_threads(arqonbus_server: Server, room: str) -> None:
-    with arqonbus.connect(arqonbus_server.url) as bus:
+    with sync.connect(arqonbus_server.url) as bus:
         threads = [threading.Thread(target=lambda n=n: [bus.publish(f"{room}:a", [n, i]) for i in range(50)]) for n in range(4)]
         for thread in threads:
             thread.start()
@@ -88,7 +107,7 @@ def test_a_bus_is_shared_by_threads(arqonbus_server: Server, room: str) -> None:
 def test_a_wrong_address_fails_at_once_and_leaves_no_thread() -> None:
     before = threading.active_count()
     with pytest.raises(arqonbus.Unreachable):
-        arqonbus.connect(unused_url())
+        sync.connect(unused_url())
     assert threading.active_count() == before
 
 

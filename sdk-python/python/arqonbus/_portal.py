@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 from .errors import Closed, Forked
@@ -48,6 +48,14 @@ class Portal:
         except BaseException:
             future.cancel()
             raise
+
+    def open(self, opening: Awaitable[T]) -> T:
+        """Opens there what is opened by awaiting it."""
+
+        async def opened() -> T:
+            return await opening
+
+        return self.call(opened())
 
     def _wait(self, future: concurrent.futures.Future[T], timeout: float | None) -> T:
         waited = 0.0

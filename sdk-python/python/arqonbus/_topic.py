@@ -39,18 +39,21 @@ class _Stream:
 
     async def _fill(self) -> None:
         """Waits until the batch holds something."""
-        if self._over:
-            raise StopAsyncIteration
-        # Other tasks run between two batches, however fast messages come.
-        await asyncio.sleep(0)
+        waited = False
         while not self._batch:
+            if self._over:
+                raise StopAsyncIteration
             batch = self._native.take(_BATCH)
-            if batch:
-                self._batch.extend(batch)
-            else:
+            self._batch.extend(batch)
+            if not batch:
                 ready = self._bus._link.future()
                 self._native.wait(ready)
                 await ready
+                waited = True
+            elif not waited:
+                # Other tasks run between two batches, however fast messages come. Whoever is cancelled here finds the batch later,
+                # so that even a wait without any time gets on.
+                await asyncio.sleep(0)
 
     def _end(self, ended: Ended) -> BaseException:
         self._over = True

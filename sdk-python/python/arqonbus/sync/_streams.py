@@ -1,0 +1,149 @@
+"""What was joined, as iterators."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .. import _history, _topic
+from .._arqonbus import Ack, Gap, Message, Position, Presence
+from .._portal import Portal
+from .._topic import Item
+from ..errors import Closed
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+    from .._options import SendOptions
+
+G = TypeVar("G", bound=Callable[[Gap], object])
+
+
+class _Messages:
+    """Messages in batches, each fetched by one call into the loop."""
+
+    def __init__(self, portal: Portal, stream: Any) -> None:
+        self._portal = portal
+        self._stream = stream
+        self._batch: deque[Message] = deque()
+
+    def __iter__(self) -> Iterator[Message]:
+        return self
+
+    def __next__(self) -> Message:
+        message = self._next(None)
+        if message is None:
+            raise StopIteration
+        return message
+
+    def get(self, timeout: float | None = None) -> Message:
+        """The next message; `TimeoutError` where none comes in so many seconds. Nothing is lost by that."""
+        message = self._next(timeout)
+        if message is None:
+            raise Closed("the subscription has ended")
+        return message
+
+    def _next(self, timeout: float | None) -> Message | None:
+        while True:
+            try:
+                return self._batch.popleft()
+            except IndexError:
+                pass
+            batch: list[Message] = self._portal.call(self._stream._take(), timeout)
+            if not batch:
+                return None
+            self._batch.extend(batch)
+
+    def leave(self) -> None:
+        """Leaves: nothing more comes, and what was not read is dropped."""
+        self._batch.clear()
+        if not self._portal.loop.is_closed():
+            self._portal.call(self._stream.aclose())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.leave()
+
+
+class Topic(_Messages):
+    """A joined topic or pattern: `for message in topic`; see `arqonbus.Topic`."""
+
+    _stream: _topic.Topic
+
+    @property
+    def pattern(self) -> str:
+        """What was joined."""
+        return self._stream.pattern
+
+    @property
+    def starts(self) -> dict[str, Position]:
+        """Where each topic began when it was joined."""
+        return self._stream.starts
+
+    @property
+    def heads(self) -> dict[str, Position]:
+        """The last position of each topic when it was joined."""
+        return self._stream.heads
+
+    def on_gap(self, handler: G) -> G:
+        """Calls `handler` with each gap, in the thread of the bus, before the messages after it are given."""
+        return self._stream.on_gap(handler)
+
+    def on_presence(self, handler: Callable[[Presence], object]) -> Callable[[Presence], object]:
+        """Calls `handler` with each `Presence`, in the thread of the bus."""
+        return self._stream.on_presence(handler)
+
+    def items(self) -> Iterator[Item]:
+        """Everything in order: messages, gaps, presence, deletions."""
+        items = self._stream.items()
+
+        async def following() -> Item | None:
+            return await anext(items, None)
+
+        while (item := self._portal.call(following())) is not None:
+            yield item
+
+    def publish(self, payload: object, **options: Unpack[SendOptions]) -> Ack:
+        """Publishes to this topic."""
+        return self._portal.call(self._stream.publish(payload, **options))
+
+    def publish_nowait(self, payload: object, **options: Unpack[SendOptions]) -> None:
+        """Publishes to this topic without an ack."""
+        self._stream.publish_nowait(payload, **options)
+
+
+class Inbox(_Messages):
+    """Private messages and broadcasts: `for message in inbox`."""
+
+
+class History:
+    """A topic's messages, read page by page by `for`; see `arqonbus.History`."""
+
+    def __init__(self, portal: Portal, history: _history.History) -> None:
+        self._portal = portal
+        self._history = history
+        self._page: deque[Message] = deque()
+
+    @property
+    def gap(self) -> Gap | None:
+        """What lay between `since` and the first message and is no longer held; known after the first message."""
+        return self._history.gap
+
+    def __iter__(self) -> Iterator[Message]:
+        return self
+
+    def __next__(self) -> Message:
+        if not self._page:
+            page = self._portal.call(self._history._next_page())
+            if page is None:
+                raise StopIteration
+            self._page.extend(page)
+        return self._page.popleft()
+
+    def collect(self) -> list[Message]:
+        """All that is left, as a list."""
+        return list(self)
