@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import warnings
@@ -19,7 +20,7 @@ from ._link import Link, Opening
 from ._options import ConnectOptions, HistoryOptions, JoinOptions, RequestOptions, SendOptions, State, Token, checked
 from ._respond import Answer, Responder
 from ._topic import Inbox, Topic
-from .errors import ArqonBusError, Full
+from .errors import ArqonBusError, Forked, Full
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -104,8 +105,11 @@ class Bus(Commands):
         link = self.__dict__.get("_link")
         if link is not None and self._closing is None:
             warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
-            if not link.loop.is_closed():
-                link.loop.call_soon_threadsafe(link.close)
+            try:
+                link.loop.call_soon_threadsafe(_abandon, self._native, link)
+            except RuntimeError:
+                # The loop has been closed.
+                _abandon(self._native, link)
 
     @property
     def state(self) -> State:
@@ -295,6 +299,13 @@ class Bus(Commands):
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._finish(drain=kind is None)
+
+
+def _abandon(native: _arqonbus.Bus, link: Link) -> None:
+    """Lets go of a bus that nobody has any more; whoever collects warnings may still hold it."""
+    with contextlib.suppress(Forked):
+        native.release(False)
+    link.close()
 
 
 def _follow(bus: weakref.ref[Bus], link: Link, ask: Callable[[asyncio.Future[Any]], None], tell: str) -> None:

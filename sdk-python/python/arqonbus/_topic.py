@@ -55,9 +55,29 @@ class _Stream:
                 # so that even a wait without any time gets on.
                 await asyncio.sleep(0)
 
-    def _end(self, ended: Ended) -> BaseException:
-        self._over = True
-        return StopAsyncIteration() if ended.error is None else ended.error
+    def __aiter__(self) -> AsyncIterator[Message]:
+        return self
+
+    async def __anext__(self) -> Message:
+        """The next message; what else there is goes to its handlers."""
+        while True:
+            if not self._batch:
+                await self._fill()
+            item = self._pop()
+            if type(item) is Message:
+                return item
+            self._aside(item)
+
+    def _pop(self) -> Any:
+        """The next of the batch. `IndexError` where it is empty; at the end `StopAsyncIteration`, or what ended it."""
+        item = self._batch.popleft()
+        if type(item) is Ended:
+            self._over = True
+            raise StopAsyncIteration if item.error is None else item.error
+        return item
+
+    def _aside(self, item: Any) -> None:
+        """Takes what is no message."""
 
     def leave(self) -> None:
         """Leaves: nothing more comes, and what was not read is dropped."""
@@ -120,62 +140,18 @@ class Topic(_Stream):
         """Publishes to this topic without an ack; see `Bus.publish_nowait`."""
         self._bus.publish_nowait(self.pattern, payload, **options)
 
-    def __aiter__(self) -> AsyncIterator[Message]:
-        return self
-
-    async def __anext__(self) -> Message:
-        """The next message; what else there is goes to its handlers."""
-        while True:
-            if not self._batch:
-                await self._fill()
-            item = self._batch.popleft()
-            if type(item) is Message:
-                return item
-            self._aside(item)
-
     async def items(self) -> AsyncIterator[Item]:
         """Everything in order: messages, gaps, presence, deletions of single topics of a pattern."""
         while True:
-            if not self._batch:
-                try:
+            try:
+                if not self._batch:
                     await self._fill()
-                except StopAsyncIteration:
-                    return
-            item = self._batch.popleft()
-            if type(item) is Ended:
-                error = self._end(item)
-                if isinstance(error, StopAsyncIteration):
-                    return
-                raise error
+                item: Item = self._pop()
+            except StopAsyncIteration:
+                return
             yield item
 
-    async def _take(self) -> list[Message]:
-        """The next messages, as many as there are; none at the end."""
-        while True:
-            if not self._batch:
-                try:
-                    await self._fill()
-                except StopAsyncIteration:
-                    return []
-            messages: list[Message] = []
-            try:
-                while self._batch:
-                    if type(item := self._batch.popleft()) is Message:
-                        messages.append(item)
-                    elif messages:
-                        # A gap is told after all messages before it, and so is the end.
-                        self._batch.appendleft(item)
-                        break
-                    else:
-                        self._aside(item)
-            except StopAsyncIteration:
-                return []
-            if messages:
-                return messages
-
-    def _aside(self, item: object) -> None:
-        if type(item) is Ended:
-            raise self._end(item)
+    def _aside(self, item: Item) -> None:
         if type(item) is Gap:
             for on_gap in self._on_gap:
                 on_gap(item)
@@ -190,26 +166,3 @@ class Topic(_Stream):
 
 class Inbox(_Stream):
     """What is addressed to this client and to no topic: private messages and broadcasts."""
-
-    def __aiter__(self) -> AsyncIterator[Message]:
-        return self
-
-    async def __anext__(self) -> Message:
-        """The next message."""
-        if not self._batch:
-            await self._fill()
-        item = self._batch.popleft()
-        if type(item) is Ended:
-            raise self._end(item)
-        return item  # type: ignore[no-any-return]
-
-    async def _take(self) -> list[Message]:
-        """The next messages, as many as there are; none at the end."""
-        try:
-            first = await anext(self)
-        except StopAsyncIteration:
-            return []
-        messages = [first]
-        while self._batch and type(self._batch[0]) is Message:
-            messages.append(self._batch.popleft())
-        return messages

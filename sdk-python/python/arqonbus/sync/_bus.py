@@ -35,8 +35,9 @@ class Bus:
     """A connection to the bus; see `arqonbus.Bus`."""
 
     def __init__(self, portal: Portal, bus: _bus.Bus) -> None:
-        self._portal = portal
+        # In this order: a bus that nobody closed is let go before the loop that it needs for that.
         self._bus = bus
+        self._portal = portal
         self.url = bus.url
         """The address."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -22,43 +23,56 @@ G = TypeVar("G", bound=Callable[[Gap], object])
 
 
 class _Messages:
-    """Messages in batches, each fetched by one call into the loop."""
+    """Messages from the batch of an asynchronous stream, which is filled by one call into its loop when it is empty.
+
+    They stay there until the moment they are given, so that a time-out or Ctrl-C loses none.
+    """
 
     def __init__(self, portal: Portal, stream: Any) -> None:
-        self._portal = portal
         self._stream = stream
-        self._batch: deque[Message] = deque()
+        self._portal = portal
 
     def __iter__(self) -> Iterator[Message]:
         return self
 
     def __next__(self) -> Message:
-        message = self._next(None)
-        if message is None:
-            raise StopIteration
-        return message
+        try:
+            return self._next(None)
+        except StopAsyncIteration:
+            raise StopIteration from None
 
     def get(self, timeout: float | None = None) -> Message:
         """The next message; `TimeoutError` where none comes in so many seconds. Nothing is lost by that."""
-        message = self._next(timeout)
-        if message is None:
-            raise Closed("the subscription has ended")
-        return message
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:
+            return self._next(deadline)
+        except StopAsyncIteration:
+            raise Closed("the subscription has ended") from None
 
-    def _next(self, timeout: float | None) -> Message | None:
+    def _next(self, deadline: float | None) -> Message:
+        while True:
+            item = self._take(deadline)
+            if type(item) is Message:
+                return item
+            self._stream._aside(item)
+
+    def _take(self, deadline: float | None) -> Any:
+        """The next of all items. `StopAsyncIteration` at the end, as of the stream; also where another thread closes the bus."""
         while True:
             try:
-                return self._batch.popleft()
+                return self._stream._pop()
             except IndexError:
+                # Several threads may wait: who comes late finds nothing, and waits again.
                 pass
-            batch: list[Message] = self._portal.call(self._stream._take(), timeout)
-            if not batch:
-                return None
-            self._batch.extend(batch)
+            try:
+                self._portal.call(self._stream._fill(), deadline)
+            except Closed as closed:
+                if closed.reason != "closed":
+                    raise
+                raise StopAsyncIteration from None
 
     def leave(self) -> None:
         """Leaves: nothing more comes, and what was not read is dropped."""
-        self._batch.clear()
         if not self._portal.loop.is_closed():
             self._portal.call(self._stream.aclose())
 
@@ -90,21 +104,20 @@ class Topic(_Messages):
         return self._stream.heads
 
     def on_gap(self, handler: G) -> G:
-        """Calls `handler` with each gap, in the thread of the bus, before the messages after it are given."""
+        """Calls `handler` with each gap, in the thread that reads, before the first message after it is given."""
         return self._stream.on_gap(handler)
 
     def on_presence(self, handler: Callable[[Presence], object]) -> Callable[[Presence], object]:
-        """Calls `handler` with each `Presence`, in the thread of the bus."""
+        """Calls `handler` with each `Presence`, in the thread that reads."""
         return self._stream.on_presence(handler)
 
     def items(self) -> Iterator[Item]:
         """Everything in order: messages, gaps, presence, deletions."""
-        items = self._stream.items()
-
-        async def following() -> Item | None:
-            return await anext(items, None)
-
-        while (item := self._portal.call(following())) is not None:
+        while True:
+            try:
+                item: Item = self._take(None)
+            except StopAsyncIteration:
+                return
             yield item
 
     def publish(self, payload: object, **options: Unpack[SendOptions]) -> Ack:
