@@ -96,6 +96,9 @@ def test_requests_are_answered_in_threads(arqonbus_server: Server, room: str) ->
         with bus.inbox() as inbox:
             asker.private(bus.client_id, "psst")
             assert next(inbox).payload == "psst"
+            asker.private(bus.client_id, "psst again")
+            assert isinstance(message := next(inbox.items()), arqonbus.Message)
+            assert message.payload == "psst again"
 
 
 def test_a_bus_is_shared_by_threads(arqonbus_server: Server, room: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from ._arqonbus import Deleted, Ended, Gap, Message, Position, Presence, Subscription
+from ._arqonbus import Deleted, Ended, Gap, Message, Missed, Position, Presence, Subscription
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -23,6 +23,7 @@ logger = logging.getLogger("arqonbus")
 Item: TypeAlias = Message | Gap | Presence | Deleted
 G = TypeVar("G", bound=Callable[[Gap], object])
 P = TypeVar("P", bound=Callable[[Presence], object])
+M = TypeVar("M", bound=Callable[[Missed], object])
 
 # Messages between two turns of the event loop: enough to make the turn cheap, too few to hold others up.
 _BATCH = 256
@@ -67,6 +68,16 @@ class _Stream:
             if type(item) is Message:
                 return item
             self._aside(item)
+
+    async def _items(self) -> AsyncIterator[Any]:
+        while True:
+            try:
+                if not self._batch:
+                    await self._fill()
+                item = self._pop()
+            except StopAsyncIteration:
+                return
+            yield item
 
     def _pop(self) -> Any:
         """The next of the batch. `IndexError` where it is empty; at the end `StopAsyncIteration`, or what ended it."""
@@ -140,16 +151,9 @@ class Topic(_Stream):
         """Publishes to this topic without an ack; see `Bus.publish_nowait`."""
         self._bus.publish_nowait(self.pattern, payload, **options)
 
-    async def items(self) -> AsyncIterator[Item]:
+    def items(self) -> AsyncIterator[Item]:
         """Everything in order: messages, gaps, presence, deletions of single topics of a pattern."""
-        while True:
-            try:
-                if not self._batch:
-                    await self._fill()
-                item: Item = self._pop()
-            except StopAsyncIteration:
-                return
-            yield item
+        return self._items()
 
     def _aside(self, item: Item) -> None:
         if type(item) is Gap:
@@ -165,4 +169,27 @@ class Topic(_Stream):
 
 
 class Inbox(_Stream):
-    """What is addressed to this client and to no topic: private messages and broadcasts."""
+    """What is addressed to this client and to no topic: private messages and broadcasts.
+
+    What came while there was no inbox comes first. Past a bound the oldest give way, then and for a slow reader: `on_missed` tells
+    how many, or a `Missed` among `items()`; without either that is logged as a warning.
+    """
+
+    def __init__(self, bus: Bus, native: Subscription) -> None:
+        super().__init__(bus, native)
+        self._on_missed: list[Callable[[Missed], object]] = []
+
+    def on_missed(self, handler: M) -> M:
+        """Calls `handler` with each `Missed`, before the first message after the missing ones; also as a decorator."""
+        self._on_missed.append(handler)
+        return handler
+
+    def items(self) -> AsyncIterator[Message | Missed]:
+        """Everything in order: messages, and in place of missing ones how many."""
+        return self._items()
+
+    def _aside(self, item: Missed) -> None:
+        for on_missed in self._on_missed:
+            on_missed(item)
+        if not self._on_missed:
+            logger.warning("messages to this client gave way before they were read: %r", item)

@@ -16,7 +16,7 @@ Each bus has one thread with an event loop of its own. Its methods may be called
 
 from __future__ import annotations
 
-from .._arqonbus import Ack, Deleted, Gap, Message, Position, Presence
+from .._arqonbus import Ack, Deleted, Gap, Message, Missed, Position, Presence
 from .._options import ConnectOptions, HistoryOptions, JoinOptions, RequestOptions, SendOptions, State
 from .._topic import Item
 from ..errors import (
@@ -54,6 +54,7 @@ __all__ = [
     "Item",
     "JoinOptions",
     "Message",
+    "Missed",
     "NotSent",
     "Position",
     "Presence",

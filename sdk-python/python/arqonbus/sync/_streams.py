@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import _history, _topic
-from .._arqonbus import Ack, Gap, Message, Position, Presence
+from .._arqonbus import Ack, Gap, Message, Missed, Position, Presence
 from .._portal import Portal
 from .._topic import Item
 from ..errors import Closed
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .._options import SendOptions
 
 G = TypeVar("G", bound=Callable[[Gap], object])
+M = TypeVar("M", bound=Callable[[Missed], object])
 
 
 class _Messages:
@@ -71,6 +72,14 @@ class _Messages:
                     raise
                 raise StopAsyncIteration from None
 
+    def _items(self) -> Iterator[Any]:
+        while True:
+            try:
+                item = self._take(None)
+            except StopAsyncIteration:
+                return
+            yield item
+
     def leave(self) -> None:
         """Leaves: nothing more comes, and what was not read is dropped."""
         if not self._portal.loop.is_closed():
@@ -113,12 +122,7 @@ class Topic(_Messages):
 
     def items(self) -> Iterator[Item]:
         """Everything in order: messages, gaps, presence, deletions."""
-        while True:
-            try:
-                item: Item = self._take(None)
-            except StopAsyncIteration:
-                return
-            yield item
+        return self._items()
 
     def publish(self, payload: object, **options: Unpack[SendOptions]) -> Ack:
         """Publishes to this topic."""
@@ -130,7 +134,17 @@ class Topic(_Messages):
 
 
 class Inbox(_Messages):
-    """Private messages and broadcasts: `for message in inbox`."""
+    """Private messages and broadcasts: `for message in inbox`; see `arqonbus.Inbox`."""
+
+    _stream: _topic.Inbox
+
+    def on_missed(self, handler: M) -> M:
+        """Calls `handler` with each `Missed`, in the thread that reads, before the first message after the missing ones."""
+        return self._stream.on_missed(handler)
+
+    def items(self) -> Iterator[Message | Missed]:
+        """Everything in order: messages, and in place of missing ones how many."""
+        return self._items()
 
 
 class History:
