@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from ._arqonbus import Deleted, Ended, Gap, Message, Missed, Position, Presence, Subscription
+from ._arqonbus import Deleted, Gap, Message, Missed, Position, Presence, Subscription
+from ._stream import Stream
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
     from ._arqonbus import Ack
     from ._bus import Bus
@@ -25,94 +23,15 @@ G = TypeVar("G", bound=Callable[[Gap], object])
 P = TypeVar("P", bound=Callable[[Presence], object])
 M = TypeVar("M", bound=Callable[[Missed], object])
 
-# Messages between two turns of the event loop: enough to make the turn cheap, too few to hold others up.
-_BATCH = 256
 
-
-class _Stream:
-    """Items of a native queue, taken in batches; nothing is lost when a wait is cancelled."""
-
-    def __init__(self, bus: Bus, native: Subscription) -> None:
-        self._bus = bus
-        self._native = native
-        self._batch: deque[Any] = deque()
-        self._over = False
-
-    async def _fill(self) -> None:
-        """Waits until the batch holds something."""
-        waited = False
-        while not self._batch:
-            if self._over:
-                raise StopAsyncIteration
-            batch = self._native.take(_BATCH)
-            self._batch.extend(batch)
-            if not batch:
-                ready = self._bus._link.future()
-                self._native.wait(ready)
-                await ready
-                waited = True
-            elif not waited:
-                # Other tasks run between two batches, however fast messages come. Whoever is cancelled here finds the batch later,
-                # so that even a wait without any time gets on.
-                await asyncio.sleep(0)
-
-    def __aiter__(self) -> AsyncIterator[Message]:
-        return self
-
-    async def __anext__(self) -> Message:
-        """The next message; what else there is goes to its handlers."""
-        while True:
-            if not self._batch:
-                await self._fill()
-            item = self._pop()
-            if type(item) is Message:
-                return item
-            self._aside(item)
-
-    async def _items(self) -> AsyncIterator[Any]:
-        while True:
-            try:
-                if not self._batch:
-                    await self._fill()
-                item = self._pop()
-            except StopAsyncIteration:
-                return
-            yield item
-
-    def _pop(self) -> Any:
-        """The next of the batch. `IndexError` where it is empty; at the end `StopAsyncIteration`, or what ended it."""
-        item = self._batch.popleft()
-        if type(item) is Ended:
-            self._over = True
-            raise StopAsyncIteration if item.error is None else item.error
-        return item
-
-    def _aside(self, item: Any) -> None:
-        """Takes what is no message."""
-
-    def leave(self) -> None:
-        """Leaves: nothing more comes, and what was not read is dropped."""
-        self._over = True
-        self._batch.clear()
-        self._native.leave()
-
-    async def aclose(self) -> None:
-        """Leaves; the name that `contextlib.aclosing` expects."""
-        self.leave()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.leave()
-
-
-class Topic(_Stream):
+class Topic(Stream[Message]):
     """A joined topic or pattern; `async for` gives its messages in order.
 
     Leaving the loop by `break` does not leave the topic: use `async with bus.join(…) as topic`, or call `leave`.
     Messages that are missing are told by `on_gap`, or stand as `Gap` among `items()`; without either they are logged as warnings.
     """
+
+    _wanted = Message
 
     def __init__(self, bus: Bus, native: Subscription, pattern: str) -> None:
         super().__init__(bus, native)
@@ -168,12 +87,14 @@ class Topic(_Stream):
             logger.info("%s was deleted by %s", item.topic, item.by)
 
 
-class Inbox(_Stream):
+class Inbox(Stream[Message]):
     """What is addressed to this client and to no topic: private messages and broadcasts.
 
     What came while there was no inbox comes first. Past a bound the oldest give way, then and for a slow reader: `on_missed` tells
     how many, or a `Missed` among `items()`; without either that is logged as a warning.
     """
+
+    _wanted = Message
 
     def __init__(self, bus: Bus, native: Subscription) -> None:
         super().__init__(bus, native)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .. import _history, _topic
 from .._arqonbus import Ack, Gap, Message, Missed, Position, Presence
 from .._portal import Portal
 from .._topic import Item
-from ..errors import Closed
+from ._stream import Stream
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
     from .._options import SendOptions
 
@@ -23,76 +21,7 @@ G = TypeVar("G", bound=Callable[[Gap], object])
 M = TypeVar("M", bound=Callable[[Missed], object])
 
 
-class _Messages:
-    """Messages from the batch of an asynchronous stream, which is filled by one call into its loop when it is empty.
-
-    They stay there until the moment they are given, so that a time-out or Ctrl-C loses none.
-    """
-
-    def __init__(self, portal: Portal, stream: Any) -> None:
-        self._stream = stream
-        self._portal = portal
-
-    def __iter__(self) -> Iterator[Message]:
-        return self
-
-    def __next__(self) -> Message:
-        try:
-            return self._next(None)
-        except StopAsyncIteration:
-            raise StopIteration from None
-
-    def get(self, timeout: float | None = None) -> Message:
-        """The next message; `TimeoutError` where none comes in so many seconds. Nothing is lost by that."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        try:
-            return self._next(deadline)
-        except StopAsyncIteration:
-            raise Closed("the subscription has ended") from None
-
-    def _next(self, deadline: float | None) -> Message:
-        while True:
-            item = self._take(deadline)
-            if type(item) is Message:
-                return item
-            self._stream._aside(item)
-
-    def _take(self, deadline: float | None) -> Any:
-        """The next of all items. `StopAsyncIteration` at the end, as of the stream; also where another thread closes the bus."""
-        while True:
-            try:
-                return self._stream._pop()
-            except IndexError:
-                # Several threads may wait: who comes late finds nothing, and waits again.
-                pass
-            try:
-                self._portal.call(self._stream._fill(), deadline)
-            except Closed as closed:
-                if closed.reason != "closed":
-                    raise
-                raise StopAsyncIteration from None
-
-    def _items(self) -> Iterator[Any]:
-        while True:
-            try:
-                item = self._take(None)
-            except StopAsyncIteration:
-                return
-            yield item
-
-    def leave(self) -> None:
-        """Leaves: nothing more comes, and what was not read is dropped."""
-        if not self._portal.loop.is_closed():
-            self._portal.call(self._stream.aclose())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.leave()
-
-
-class Topic(_Messages):
+class Topic(Stream[Message]):
     """A joined topic or pattern: `for message in topic`; see `arqonbus.Topic`."""
 
     _stream: _topic.Topic
@@ -133,7 +62,7 @@ class Topic(_Messages):
         self._stream.publish_nowait(payload, **options)
 
 
-class Inbox(_Messages):
+class Inbox(Stream[Message]):
     """Private messages and broadcasts: `for message in inbox`; see `arqonbus.Inbox`."""
 
     _stream: _topic.Inbox
