@@ -226,7 +226,7 @@ impl Core {
             return;
         }
         let id = self.make_id(now);
-        self.subscriptions.leaves.insert(id);
+        self.subscriptions.leaves.insert(id, ());
         let args = LeaveArgs { room: pattern.room, channel: pattern.channel };
         self.wire.send(&Request { id: Some(id), command: Command::LeaveChannel(args) }.encode());
     }

@@ -10,6 +10,8 @@ const SKIPS_MAX: usize = 4_096;
 pub(crate) struct Feed {
     /// The last position that the application has, or need not have.
     at: Option<Position>,
+    /// The position that the join under way names for it.
+    pub(crate) asked: Option<Position>,
     /// A gap that the join reply implies and that was not told yet.
     owed: Option<Gap>,
     /// Positions of own messages with `exclude_sender` that lie ahead.

@@ -102,7 +102,7 @@ impl Core {
         if let Some(id) = self.subscriptions.asked_by(&request_id) {
             return self.on_joined(id, outcome, now);
         }
-        if self.subscriptions.leaves.remove(&request_id) {
+        if self.subscriptions.leaves.remove(&request_id).is_some() {
             return;
         }
         if let Err(refusal) = &outcome
