@@ -243,7 +243,7 @@ impl Engine {
                     self.batch.transmit();
                 }
                 Output::Close { code } => self.batch.close(code),
-                Output::Event(event) => self.batch.tell(event),
+                Output::Event(event) => self.batch.event(event),
                 Output::Wait { until } => {
                     self.until = until;
                     return self.batch.take();

@@ -3,7 +3,7 @@
 use super::fields::{Fields, flag, invalid, one_line, optional, parsed, text};
 use super::write::ObjectWriter;
 use super::{Malformed, Target};
-use crate::json::{RawJson, members};
+use crate::json::{RawJson, Write, members};
 use crate::{Command, CorrelationId, ErrorCode, MessageId, Refusal, Topic, limits};
 
 /// What a client sends.
@@ -176,18 +176,18 @@ impl Request {
     /// Writes it as one line of JSON.
     #[must_use]
     pub fn encode(&self) -> String {
-        encode_command(self.id.as_ref(), self.command.name(), RawJson::from_encoder(&self.command.args_json()))
+        encode_command(self.id.as_ref(), self.command.name(), &RawJson::from_encoder(&self.command.args_json()))
     }
 }
 
-/// Writes a command whose arguments are JSON already, for bindings that do not build the typed ones. `name` is of `a-z` and `_`.
+/// Writes a command whose arguments are written without serde, or are JSON already. `name` is of `a-z` and `_`.
 #[must_use]
-pub fn encode_command(id: Option<&MessageId>, name: &str, args: RawJson<'_>) -> String {
-    let mut out = Vec::with_capacity(96 + args.as_str().len());
+pub fn encode_command(id: Option<&MessageId>, name: &str, args: &dyn Write) -> String {
+    let mut out = Vec::with_capacity(192);
     let mut object = ObjectWriter::open(&mut out, "command");
     object.optional("id", id.map(MessageId::as_bytes));
     object.text("command", name.as_bytes());
-    object.raw("args", args.as_str().as_bytes());
+    object.written("args", args);
     object.close();
     String::from_utf8(out).expect("written from text")
 }

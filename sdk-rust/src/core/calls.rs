@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use arqonbus_protocol::{Command, MessageId, Request};
+use arqonbus_protocol::MessageId;
 
 use super::table::Table;
 use super::wire::Wire;
@@ -58,13 +58,8 @@ impl Calls {
         !self.replies.is_empty() || self.commands.iter().any(|pending| pending.asker != Asker::Core)
     }
 
-    pub(crate) fn push(&mut self, asker: Asker, id: MessageId, command: Command, deadline: u64) {
-        let name = command.name();
-        self.push_text(asker, id, name, Request { id: Some(id), command }.encode(), deadline);
-    }
-
     /// Takes a command that is written already.
-    pub(crate) fn push_text(&mut self, asker: Asker, id: MessageId, name: &str, text: String, deadline: u64) {
+    pub(crate) fn push(&mut self, asker: Asker, id: MessageId, name: &str, text: String, deadline: u64) {
         let repeatable = !matches!(name, "delete_channel" | "disconnect");
         self.note(deadline);
         self.by_id.insert(id, self.next);
