@@ -37,6 +37,10 @@ use arqonbus_client::core::{CallId, Config, Core, Declined, OpenError, Output, S
 use arqonbus_client::protocol::RawJson;
 use wasm_bindgen::prelude::wasm_bindgen;
 
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
+
 pub use options::Extras;
 use options::{Beginning, declined, joining, outgoing};
 use told::Batch;

@@ -1,8 +1,7 @@
 //! What JavaScript gives: read into the types of the core, or refused in words.
 
 use arqonbus_client::core::{Config, Joining, Outgoing};
-use arqonbus_client::protocol::json::{Object, Readable, Write};
-use arqonbus_client::protocol::limits::DEPTH_MAX;
+use arqonbus_client::protocol::json::{Object, Readable, Write, written};
 use arqonbus_client::protocol::{Pattern, Position, RawJson, Target, Topic, TopicPosition};
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -12,7 +11,7 @@ use super::{Declined, ms};
 fn thrown(declined: &str, key: &str, value: &dyn Write) -> String {
     let mut out = Vec::new();
     Object::begin(&mut out).member("declined", &declined).member(key, value).end();
-    String::from_utf8_lossy(&out).into_owned()
+    written(out)
 }
 
 /// An argument is wrong.
@@ -40,9 +39,9 @@ pub(crate) fn check_command(name: &str) -> Result<(), String> {
     if fits { Ok(()) } else { Err(invalid("a command's name is of a-z and _")) }
 }
 
-/// Reads JSON of which the wire has a type.
+/// Reads what `JSON.stringify` wrote and the wire has a type of.
 fn read<T: Readable>(text: &str) -> Result<T, String> {
-    RawJson::new(text, DEPTH_MAX).map_err(|_| invalid("not JSON"))?.read().map_err(|(_, why)| invalid(why))
+    RawJson::from_encoder(text).read().map_err(|(_, why)| invalid(why))
 }
 
 /// Sets one option of a client by the name that the core has for it.

@@ -3,7 +3,7 @@
 use arqonbus_client::Message;
 use arqonbus_client::core::{CallId, EndReason, Event, Failure, Fault, SubscriptionId};
 use arqonbus_client::protocol::RawJson;
-use arqonbus_client::protocol::json::{Object, Write};
+use arqonbus_client::protocol::json::{Object, Write, written};
 
 /// A JSON array under construction.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ impl Batch {
         }
         let mut text = std::mem::take(&mut self.text);
         text.push(b']');
-        Some(String::from_utf8(text).expect("written from text"))
+        Some(written(text))
     }
 
     pub(crate) fn event(&mut self, event: Event) {

@@ -3,7 +3,7 @@
 use super::fields::{Fields, flag, invalid, one_line, optional, parsed, text};
 use super::write::ObjectWriter;
 use super::{Malformed, Target};
-use crate::json::{RawJson, Write, members};
+use crate::json::{RawJson, Write, members, written};
 use crate::{Command, CorrelationId, ErrorCode, MessageId, Refusal, Topic, limits};
 
 /// What a client sends.
@@ -144,7 +144,7 @@ pub(super) fn headers(raw: RawJson<'_>) -> Result<RawJson<'_>, Refusal> {
 }
 
 /// A foreign text for an error message: escaped and short.
-pub(super) fn echo(text: &str) -> String {
+fn echo(text: &str) -> String {
     let escaped: String = text.escape_debug().take(limits::ECHO_CHARS_MAX).collect();
     format!("\"{escaped}\"")
 }
@@ -168,7 +168,7 @@ impl Publish<'_> {
         }
         object.raw("payload", self.payload.as_str().as_bytes());
         object.close();
-        String::from_utf8(out).expect("written from text")
+        written(out)
     }
 }
 
@@ -189,10 +189,5 @@ pub fn encode_command(id: Option<&MessageId>, name: &str, args: &dyn Write) -> S
     object.text("command", name.as_bytes());
     object.written("args", args);
     object.close();
-    String::from_utf8(out).expect("written from text")
-}
-
-/// Used by [`super::server`] for messages on their way out too.
-pub(super) fn parsed_id(fields: &Fields<'_>) -> Result<MessageId, Refusal> {
-    parsed(Fields::need(fields.id, "id", "/id")?, "/id")
+    written(out)
 }

@@ -108,7 +108,7 @@ macro_rules! texts {
     )+};
 }
 
-texts! { Room Channel Epoch ClientId UserId String }
+texts! { Room Channel Epoch ClientId UserId MessageId Timestamp String }
 
 macro_rules! literals {
     ($($type:ty)+) => {$(
@@ -145,7 +145,8 @@ words! {
     Retry [Never Later After]
 }
 
-fn member<T: Read>(value: Option<RawJson<'_>>) -> Option<T> {
+/// Reads a member, which may be missing.
+pub(crate) fn member<T: Read>(value: Option<RawJson<'_>>) -> Option<T> {
     match value {
         Some(raw) if !raw.is_null() => T::read(raw),
         Some(_) | None => T::missing(),
@@ -153,11 +154,12 @@ fn member<T: Read>(value: Option<RawJson<'_>>) -> Option<T> {
 }
 
 /// Visits the members of an object.
-pub(super) fn members<'a>(raw: RawJson<'a>, visit: &mut dyn FnMut(&str, RawJson<'a>)) -> Option<()> {
+pub(crate) fn members<'a>(raw: RawJson<'a>, visit: &mut dyn FnMut(&str, RawJson<'a>)) -> Option<()> {
     split(raw.as_str().strip_prefix('{')?.strip_suffix('}')?, &mut |part| {
         let end = string_end(part.as_bytes());
-        if let Some(key) = RawJson(&part[..end]).string() {
-            visit(&key, RawJson(part[end..].trim_start().trim_start_matches(':').trim_start()));
+        if let Some(key) = RawJson(part.get(..end).unwrap_or_default()).string() {
+            let value = part.get(end..).unwrap_or_default().trim_ascii_start();
+            visit(&key, RawJson(value.strip_prefix(':').unwrap_or_default().trim_ascii_start()));
         }
     });
     Some(())
@@ -166,6 +168,7 @@ pub(super) fn members<'a>(raw: RawJson<'a>, visit: &mut dyn FnMut(&str, RawJson<
 /// Visits what stands between the outer commas of checked text.
 fn split<'a>(inner: &'a str, visit: &mut dyn FnMut(&'a str)) {
     let bytes = inner.as_bytes();
+    let between = |start, end| inner.get(start..end).unwrap_or_default().trim_ascii();
     let (mut start, mut at, mut depth) = (0, 0, 0_u32);
     while at < bytes.len() {
         match bytes[at] {
@@ -176,15 +179,16 @@ fn split<'a>(inner: &'a str, visit: &mut dyn FnMut(&'a str)) {
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth -= 1,
             b',' if depth == 0 => {
-                visit(inner[start..at].trim());
+                visit(between(start, at));
                 start = at + 1;
             }
             _ => {}
         }
         at += 1;
     }
-    if !inner[start..].trim().is_empty() {
-        visit(inner[start..].trim());
+    let last = between(start, bytes.len());
+    if !last.is_empty() {
+        visit(last);
     }
 }
 

@@ -2,8 +2,6 @@
 
 #[cfg(any(test, target_arch = "wasm32"))]
 pub mod compact;
-mod fault;
-#[cfg_attr(all(target_arch = "wasm32", not(feature = "serde-on-wasm")), path = "trust.rs")]
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -12,10 +10,9 @@ mod write;
 use std::borrow::Cow;
 use std::fmt;
 
-pub use fault::{Fault, FaultKind};
-pub use scan::{check, members};
-pub use write::{Introduction, Object, Write};
+pub use scan::{Fault, FaultKind, check, members};
 pub(crate) use write::number;
+pub use write::{Introduction, Object, Write, written};
 
 /// One JSON value as text, already checked. Relayed byte for byte.
 #[derive(Clone, Copy, PartialEq, Eq)]

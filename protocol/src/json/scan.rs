@@ -2,8 +2,43 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt;
 
-use super::{Fault, FaultKind, RawJson, push_key};
+use super::{RawJson, push_key};
+
+/// What is wrong with a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// Not a JSON text, or one that some language cannot read.
+    Json(&'static str),
+    /// Nested too deeply.
+    TooDeep,
+    /// JSON, but not an object where one is needed.
+    NotAnObject,
+}
+
+/// What is wrong with a text, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What.
+    pub kind: FaultKind,
+    /// Where, as a JSON pointer; empty for the whole.
+    pub pointer: String,
+    /// Where, in bytes from the start of the text.
+    pub offset: usize,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            FaultKind::Json(what) => write!(f, "{what} (byte {})", self.offset),
+            FaultKind::TooDeep => f.write_str("nested too deeply"),
+            FaultKind::NotAnObject => f.write_str("an envelope is a JSON object"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
 
 /// Checks one JSON value of at most `depth_max` levels.
 ///
@@ -207,7 +242,7 @@ impl<'a> Scanner<'a> {
             self.digits()?;
         }
         // Only these can exceed the largest double, 1.8e308.
-        if (exponent || whole > 300) && !is_finite(&self.text[start..self.at]) {
+        if (exponent || whole > 300) && !self.text[start..self.at].parse::<f64>().is_ok_and(f64::is_finite) {
             self.at = start;
             return self.fault("the number has no finite value");
         }
@@ -306,10 +341,4 @@ fn plain_prefix(bytes: &[u8]) -> usize {
         at += 8;
     }
     at + chunks.remainder().iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1F)).count()
-}
-
-/// Whether a number has a finite value. In a browser a client takes the server's word: the parser of doubles with its tables would be
-/// a tenth of what is downloaded.
-fn is_finite(number: &str) -> bool {
-    cfg!(all(target_arch = "wasm32", not(feature = "serde-on-wasm"))) || number.parse::<f64>().is_ok_and(f64::is_finite)
 }

@@ -210,6 +210,13 @@ impl<T: Write> Write for Vec<T> {
     }
 }
 
+/// The text that writers of this crate made.
+#[must_use]
+pub fn written(out: Vec<u8>) -> String {
+    // Not `expect`: it would show the error, and what shows errors is downloaded too.
+    String::from_utf8(out).unwrap_or_else(|_| unreachable!("written from text"))
+}
+
 /// Appends a text in quotes.
 fn string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
@@ -247,15 +254,15 @@ mod tests {
 
     use super::*;
 
-    fn written(value: &dyn Write) -> String {
+    fn text_of(value: &dyn Write) -> String {
         let mut out = Vec::new();
         value.write(&mut out);
-        String::from_utf8(out).unwrap()
+        written(out)
     }
 
     /// Both ways of writing say the same.
     fn same<T: Write + Serialize>(value: &T) {
-        let text = written(value);
+        let text = text_of(value);
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), serde_json::to_value(value).unwrap(), "{text}");
     }
 
@@ -299,7 +306,7 @@ mod tests {
             let text = metadata.as_ref().map(ToString::to_string);
             let introduction = Introduction { args: args.clone(), metadata: text.as_deref().map(RawJson::from_encoder) };
             let by_serde = ConnectArgs { metadata: metadata.and_then(|metadata| metadata.as_object().cloned()), ..args };
-            assert_eq!(serde_json::from_str::<serde_json::Value>(&written(&introduction)).unwrap(), serde_json::to_value(&by_serde).unwrap());
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&text_of(&introduction)).unwrap(), serde_json::to_value(&by_serde).unwrap());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use arqonbus_protocol::json::{Introduction, Write};
 use arqonbus_protocol::{
-    CloseCode, CommandArgs, ConnectArgs, ConnectResult, ErrorCode, MessageId, PROTOCOL_VERSION, PingArgs, RawJson, Refusal, RefreshArgs, Retry,
+    CloseCode, CommandArgs, ConnectArgs, ConnectResult, ErrorCode, MessageId, PROTOCOL_VERSION, PingArgs, RawJson, RefreshArgs, Refusal, Retry,
     Welcome, encode_command, limits,
 };
 
@@ -209,8 +209,8 @@ impl Core {
                 return self.lose("the server is shutting down".to_owned(), Some(now + draining.reconnect_after_ms), now);
             }
             if !welcome.protocols.contains(&PROTOCOL_VERSION) {
-                let words = format!("the server speaks protocol versions {:?}", welcome.protocols);
-                return self.end(Fault::Refused(Refusal::new(ErrorCode::Unsupported, words)), Some(CloseCode::Version));
+                let refusal = Refusal::new(ErrorCode::Unsupported, "the server speaks other versions of the protocol");
+                return self.end(Fault::Refused(refusal), Some(CloseCode::Version));
             }
             return self.introduce(usize::try_from(welcome.limits.envelope_bytes).unwrap_or(limits::ENVELOPE_BYTES_MAX), now);
         }
