@@ -1,6 +1,6 @@
 //! Client → server: `message` and `command`.
 
-use super::fields::{Fields, flag, invalid, one_line, optional, parsed, text};
+use super::fields::{Fields, flag, invalid, one_line, optional, text};
 use super::write::ObjectWriter;
 use super::{Malformed, Target};
 use crate::json::{RawJson, Write, members, written};

@@ -142,7 +142,8 @@ impl Core {
     }
 
     /// Whether frames are split at line breaks.
-    pub(super) fn is_batching(&self) -> bool {
+    #[must_use]
+    pub fn is_batching(&self) -> bool {
         self.live().is_some_and(|live| live.batch)
     }
 

@@ -165,6 +165,16 @@ impl Subscriptions {
         self.by_id(id).map(|subscription| (id, subscription))
     }
 
+    /// The follower of a topic that has no other.
+    pub(crate) fn only_follower(&mut self, topic: &Topic) -> Option<(SubscriptionId, &mut Subscription)> {
+        let followers = match self.routes.get(topic) {
+            Some(followers) => followers.as_slice(),
+            None => self.find_followers(topic),
+        };
+        let &[id] = followers else { return None };
+        self.by_id(id).map(|subscription| (id, subscription))
+    }
+
     fn find_followers(&mut self, topic: &Topic) -> &[SubscriptionId] {
         if self.routes.len() >= ROUTES_MAX {
             self.routes.clear();
@@ -267,6 +277,15 @@ impl Subscription {
             self.repairs = 0;
         }
         meeting
+    }
+
+    /// Meets messages that follow each other. False, and nothing has changed, unless each is the next.
+    pub(crate) fn meet_run(&mut self, topic: &Topic, first: Position, count: u64) -> bool {
+        let met = self.feeds.get_mut(topic).is_some_and(|feed| feed.meet_run(first, count));
+        if met {
+            self.repairs = 0;
+        }
+        met
     }
 
     pub(crate) fn gap(&mut self, topic: &Topic, gap: Gap) -> Option<Gap> {
