@@ -103,9 +103,9 @@ impl RawJson<'_> {
 
 /// The text of a checked string, which has its quotes.
 fn unescape(quoted: &str) -> Option<String> {
-    #[cfg(any(not(target_arch = "wasm32"), feature = "serde-on-wasm"))]
+    #[cfg(not(target_arch = "wasm32"))]
     return serde_json::from_str(quoted).ok();
-    #[cfg(all(target_arch = "wasm32", not(feature = "serde-on-wasm")))]
+    #[cfg(target_arch = "wasm32")]
     return Some(compact::unescape(quoted.get(1..quoted.len() - 1)?));
 }
 
