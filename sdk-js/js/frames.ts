@@ -29,18 +29,22 @@ export function takeFrame(engine: Engine, text: string, now: number, listener: F
       listener.advance();
       return;
     }
-    const to = runEnd(all, from);
-    const sub = to > from ? engine.run(first.room as string, first.channel as string, first.epoch as string, first.seq as number, to - from, now) : 0;
+    let [to, sub] = [from + 1, 0];
+    if (isCountable(first)) {
+      to = runEnd(all, from, first);
+      sub = engine.run(first.room, first.channel, first.epoch, first.seq, to - from, now);
+    }
     if (sub !== 0) listener.messages(sub, (to - from === all.length ? all : all.slice(from, to)) as Message[], chars * (to - from));
     else {
-      engine.frame(lines().slice(from, Math.max(to, from + 1)).join("\n"), now);
+      engine.frame(lines().slice(from, to).join("\n"), now);
       if (!listener.advance()) return;
     }
-    from = Math.max(to, from + 1);
+    from = to;
   }
 }
 
 type Envelope = Partial<Message>;
+type Countable = Envelope & { room: string; channel: string; epoch: string; seq: number };
 
 // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the caller says what the text holds
 function parse<T>(text: string): T | undefined {
@@ -51,12 +55,10 @@ function parse<T>(text: string): T | undefined {
   }
 }
 
-/** Where the run of messages ends that begins at `from`; there, where it is none. */
-function runEnd(all: readonly (Envelope | undefined)[], from: number): number {
-  const first = all[from];
-  if (!first || !isCountable(first)) return from;
+/** Where the run ends that `first` begins at `from`. */
+function runEnd(all: readonly (Envelope | undefined)[], from: number, first: Countable): number {
   let to = from + 1;
-  for (let seq = first.seq as number; ; to += 1) {
+  for (let { seq } = first; ; to += 1) {
     const next = all[to];
     if (next?.seq !== ++seq || !isCountable(next)) return to;
     if (next.room !== first.room || next.channel !== first.channel || next.epoch !== first.epoch) return to;
@@ -64,7 +66,7 @@ function runEnd(all: readonly (Envelope | undefined)[], from: number): number {
 }
 
 /** Whether it is a message of a topic that is neither a reply nor kept from its sender. */
-function isCountable(envelope: Envelope): boolean {
+function isCountable(envelope: Envelope): envelope is Countable {
   return (
     envelope.type === "message" &&
     envelope.correlation_id == null &&

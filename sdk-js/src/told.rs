@@ -65,6 +65,7 @@ impl Batch {
             | Event::Replied { call, outcome: Err(failure) }
             | Event::Answered { call, outcome: Err(failure) } => self.answer("failed", call, "failure", &Told(&failure)),
             Event::Refused(error) => self.tell("refused").member("error", &error).end(),
+            Event::Missed { count } => self.tell("missed").member("count", &count).end(),
         }
     }
 

@@ -40,6 +40,7 @@ before(async () => {
   const at = { epoch: "k", seq: 0 };
   answer({ topics: [{ room: "a", channel: "b", head: at, start: at, members: 1 }], complete: true });
   pollAll(engine);
+  engine.setInbox(true);
   const frame = engine.frame.bind(engine);
   engine.frame = (text, now) => {
     texts.push(text);

@@ -100,6 +100,7 @@ async function connected(): Promise<Engine> {
     engine.join(pattern, undefined, undefined, undefined, true, 0);
     answer({ topics: [], complete: false });
   }
+  engine.setInbox(true);
   assert.equal(engine.state(), "connected");
   return engine;
 }

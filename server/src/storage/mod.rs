@@ -8,6 +8,7 @@ mod dedup;
 mod entry;
 mod log;
 mod memory;
+pub mod redis;
 mod resume;
 mod ring;
 #[cfg(any(test, feature = "store-suite"))]
