@@ -88,11 +88,17 @@ fn object(raw: Option<RawJson<'_>>) -> Option<RawJson<'_>> {
 mod tests {
     use super::*;
 
-    /// The texts of all vectors that a server sends.
+    /// The files of vectors with texts that a server sends.
+    const FILES: &[&str] = &[
+        include_str!("../../../tests/vectors/frames/batches.json"),
+        include_str!("../../../tests/vectors/frames/deliveries.json"),
+        include_str!("../../../tests/vectors/frames/events.json"),
+        include_str!("../../../tests/vectors/frames/responses.json"),
+        include_str!("../../../tests/vectors/frames/text.json"),
+    ];
+
     fn vectors() -> Vec<String> {
-        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/frames");
-        let files = std::fs::read_dir(directory).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
-        let all = files.flat_map(|text| serde_json::from_str::<Vec<serde_json::Value>>(&text).unwrap());
+        let all = FILES.iter().flat_map(|text| serde_json::from_str::<Vec<serde_json::Value>>(text).unwrap());
         let server = all.filter(|vector| vector["direction"] == "server");
         server.flat_map(|vector| vector["text"].as_str().unwrap().lines().map(str::to_owned).collect::<Vec<_>>()).collect()
     }
