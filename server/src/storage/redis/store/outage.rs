@@ -146,8 +146,8 @@ impl RedisStore {
             let Some(log) = self.logs.get(topic) else { return };
             let (before, position, class) = (log.position(seq - 1), log.position(seq), self.class(&log.settings));
             self.out.push_back(Told::Moved { topic: *topic, reason: Some(GapReason::Degraded), head: before, durability: class });
-            let body = item.entry.place(&position);
-            self.tell(ticket, Answer::Appended(Ok(Appended::Stored { position, body })));
+            let placed = log.placed(position, item.entry);
+            self.tell(ticket, Answer::Appended(Ok(placed)));
         }
         let state = self.open_in_memory(topic, now);
         self.metrics.degraded_topics.add(1);
@@ -182,7 +182,7 @@ impl RedisStore {
         let Progress::Done(appended) = self.memory.append(&topic, item.entry, Some(item.fingerprint), now, ticket) else {
             unreachable!("memory answers at once")
         };
-        if matches!(appended, Ok(Appended::Stored { .. })) && !self.is_forgetful() && !self.missed.keep(&topic, kept) {
+        if matches!(appended, Ok(Appended::Stored { .. } | Appended::Unheld { .. })) && !self.is_forgetful() && !self.missed.keep(&topic, kept) {
             self.metrics.outage_lost.add(1);
         }
         self.tell(ticket, Answer::Appended(appended));
