@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{Durability, ErrorCode, EventBody, Gap, GapReason, Position, PublishResult, Refusal, Topic, encode_event};
+use arqonbus_protocol::{CloseCode, Durability, ErrorCode, EventBody, Gap, GapReason, Position, PublishResult, Refusal, Topic, encode_event};
 use bytes::Bytes;
 
 use super::Home;
 use super::lane::Lane;
 use super::op::PublishOp;
+use crate::fanout::Delivery;
 use crate::slots::Key;
 use crate::storage::{Appended, Entry, Progress, StoreError, Verdict};
 
@@ -43,12 +44,17 @@ impl Home {
                     lane.flush(&mut self.egress);
                     lane.fan(&Arc::from([gap]), None, &mut self.egress);
                 }
-                lane.head = position;
                 lane.idle_since = None;
+                // What was read to fill a hole has been told already.
+                let is_new = position.epoch != lane.head.epoch || position.seq > lane.head.seq;
+                if is_new {
+                    lane.head = position;
+                }
                 if let Some(fingerprint) = publish.fingerprint.filter(|_| publish.request) {
                     self.sent.remember(fingerprint, (), self.now);
                 }
-                if publish.exclude_sender {
+                if !is_new {
+                } else if publish.exclude_sender {
                     lane.flush(&mut self.egress);
                     lane.fan(&Arc::from([body]), Some(publish.asked.conn), &mut self.egress);
                 } else if lane.gather(body) {
@@ -59,6 +65,11 @@ impl Home {
             Ok(Appended::Duplicate { position }) => (position, true),
             Ok(Appended::Conflict) => {
                 return self.refuse(&publish.asked, Some(topic), &id_conflict());
+            }
+            // A refusal would say that it is not stored.
+            Err(StoreError::Unknown(_)) if publish.resent => {
+                let (conn, code) = (publish.asked.conn, CloseCode::StorageUnavailable);
+                return self.egress.push(conn.shard, Delivery::Close { conn: conn.key, code });
             }
             Err(error) => return self.refuse_store(&publish.asked, Some(topic), &error),
         };
