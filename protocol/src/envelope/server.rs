@@ -9,7 +9,9 @@ use super::fields::{Fields, flag, invalid, one_line, optional, parsed, text};
 use super::write::ObjectWriter;
 use super::{Malformed, Target};
 use crate::json::RawJson;
-use crate::{ClientId, CorrelationId, Epoch, ErrorCode, EventBody, HistoryResult, MessageId, Position, Refusal, SEQ_MAX, Timestamp, Topic, UserId};
+use crate::{
+    ClientId, CorrelationId, Epoch, ErrorCode, EventBody, Group, HistoryResult, MessageId, Position, Refusal, SEQ_MAX, Timestamp, Topic, UserId,
+};
 
 /// What a server sends.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +50,15 @@ pub struct DeliveryHead {
     pub exclude_sender: bool,
 }
 
+/// What makes a delivered message a job of one member of a work group (spec 006).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobHead {
+    /// The group.
+    pub group: Group,
+    /// How often it was given out, this time included.
+    pub delivery: u32,
+}
+
 /// A message on its way out (FR-021): the same bytes for every subscriber.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Delivery<'a> {
@@ -57,6 +68,8 @@ pub struct Delivery<'a> {
     pub headers: Option<RawJson<'a>>,
     /// As the sender wrote it.
     pub payload: RawJson<'a>,
+    /// Set where it is one member's job.
+    pub job: Option<JobHead>,
 }
 
 /// The answer to one request (FR-025).
@@ -75,6 +88,8 @@ pub struct Event<'a> {
     pub name: Cow<'a, str>,
     /// The topic it is about.
     pub topic: Option<Topic>,
+    /// The work group that it concerns, where it concerns one.
+    pub group: Option<Group>,
     /// When.
     pub timestamp: Timestamp,
     /// What belongs to it.
@@ -126,7 +141,19 @@ impl<'a> Fields<'a> {
             exclude_sender: flag(self.exclude_sender, "/exclude_sender")?,
         };
         let payload = one_line(Self::need(self.payload, "payload", "/payload")?, "/payload")?;
-        Ok(Delivery { head, headers: self.headers.map(headers).transpose()?, payload })
+        Ok(Delivery { head, headers: self.headers.map(headers).transpose()?, payload, job: self.job()? })
+    }
+
+    fn job(&self) -> Result<Option<JobHead>, Refusal> {
+        match (optional::<Group>(self.group, "/group")?, self.delivery) {
+            (None, None) => Ok(None),
+            (Some(group), Some(delivery)) => {
+                let delivery = delivery.as_str().parse().ok().filter(|delivery| *delivery > 0);
+                Ok(Some(JobHead { group, delivery: delivery.ok_or_else(|| invalid("a delivery is counted from 1", "/delivery"))? }))
+            }
+            (Some(_), None) => Err(invalid("a group needs its delivery", "/delivery")),
+            (None, Some(_)) => Err(invalid("a delivery needs its group", "/group")),
+        }
     }
 
     fn timestamp(&self) -> Result<Timestamp, Refusal> {
@@ -174,7 +201,7 @@ impl<'a> Fields<'a> {
         if !data.as_str().starts_with('{') {
             return Err(invalid("data is an object", "/data"));
         }
-        Ok(Event { name, topic, timestamp: self.timestamp()?, data })
+        Ok(Event { name, topic, group: optional(self.group, "/group")?, timestamp: self.timestamp()?, data })
     }
 
     fn refusal(&self) -> Result<Refusal, Refusal> {
@@ -207,8 +234,25 @@ impl Delivery<'_> {
             object.raw("headers", headers.as_str().as_bytes());
         }
         object.raw("payload", self.payload.as_str().as_bytes());
+        if let Some(job) = &self.job {
+            object.job(job);
+        }
         object.close();
         hole
+    }
+}
+
+impl JobHead {
+    /// Makes a delivered message this member's job: its envelope, with the members of a job at the end.
+    #[must_use]
+    pub fn splice(&self, envelope: &[u8]) -> Vec<u8> {
+        let end = envelope.len() - 1;
+        let mut out = Vec::with_capacity(envelope.len() + 48 + self.group.as_bytes().len());
+        out.extend_from_slice(&envelope[..end]);
+        let mut object = ObjectWriter::within(&mut out);
+        object.job(self);
+        object.close();
+        out
     }
 }
 
@@ -274,12 +318,23 @@ pub fn encode_refused(request_id: &MessageId, refusal: &Refusal) -> Vec<u8> {
 /// Writes an event.
 #[must_use]
 pub fn encode_event(body: &EventBody, topic: Option<&Topic>, timestamp: &Timestamp) -> Vec<u8> {
+    write_event(body, topic, None, timestamp)
+}
+
+/// Writes an event that concerns one work group of a topic.
+#[must_use]
+pub fn encode_group_event(body: &EventBody, topic: &Topic, group: &Group, timestamp: &Timestamp) -> Vec<u8> {
+    write_event(body, Some(topic), Some(group), timestamp)
+}
+
+fn write_event(body: &EventBody, topic: Option<&Topic>, group: Option<&Group>, timestamp: &Timestamp) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     let mut object = ObjectWriter::open(&mut out, "event");
     object.text("event", body.name().as_bytes());
     if let Some(topic) = topic {
         object.target(&Target::Topic(*topic));
     }
+    object.optional("group", group.map(Group::as_bytes));
     object.text("timestamp", timestamp.as_bytes());
     object.raw("data", &body.data_json());
     object.close();

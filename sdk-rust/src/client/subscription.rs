@@ -80,8 +80,7 @@ impl<'c> Join<'c> {
         let joining = Joining { pattern, since: self.since, replay: self.replay, positions: self.positions, presence: self.presence };
         let queue = Queue::new(self.capacity, QUEUE_BYTES, self.overflow, self.client.attention.clone());
         // Made before the wait, so that giving up the wait leaves again.
-        let mut subscription =
-            Subscription { queue, pattern, start: JoinResult { topics: Vec::new(), complete: true }, _client: self.client.clone() };
+        let mut subscription = Subscription { queue, pattern, start: JoinResult::new(Vec::new(), true), _client: self.client.clone() };
         let (reply, answer) = oneshot::channel();
         self.client.control(Control::Join(joining, Arc::clone(&subscription.queue), reply)).await?;
         subscription.start = self.client.answer(answer).await?;

@@ -227,7 +227,7 @@ impl Core {
         }
         let id = self.make_id(now);
         self.subscriptions.leaves.insert(id);
-        let args = LeaveArgs { room: pattern.room, channel: pattern.channel };
+        let args = LeaveArgs::new(pattern);
         self.wire.send(&Request { id: Some(id), command: Command::LeaveChannel(args) }.encode());
     }
 }

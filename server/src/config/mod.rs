@@ -21,7 +21,7 @@ pub use check::Problem;
 pub use load::{Loaded, Overrides, load};
 pub use mistake::{ConfigErrors, Mistake, Source};
 pub use reference::{reference, schema};
-pub use rules::{Create, History, Rule};
+pub use rules::{Create, Groups, History, Rule};
 
 /// The whole configuration. Every key has a default: an empty file is valid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -50,6 +50,8 @@ pub struct Config {
     pub drain: Drain,
     /// What applies to topics that no rule matches.
     pub history: History,
+    /// Work groups of topics that no rule matches.
+    pub groups: Groups,
     /// Bytes of history of all topics together.
     pub history_total_bytes: u64,
     /// Whether a channel appears on first use or only by `create_channel`, where no rule says otherwise.
@@ -75,6 +77,7 @@ impl Default for Config {
             limits: Limits::default(),
             drain: Drain::default(),
             history: History::default(),
+            groups: Groups::default(),
             history_total_bytes: 256 * 1024 * 1024,
             create: Create::OnUse,
             rules: Vec::new(),
@@ -104,6 +107,10 @@ pub struct Limits {
     pub outbox_age_ms: u64,
     /// Requests that wait in one lane for its store; more is `overloaded`.
     pub lane_queue: usize,
+    /// Work groups of one channel; more is `limit_exceeded`.
+    pub groups: usize,
+    /// Jobs of one group that are given out and not settled; past it nothing new is given out.
+    pub group_pending: usize,
     /// Bytes of one HTTP body; more is 413.
     pub http_body_bytes: usize,
 }
@@ -119,6 +126,8 @@ impl Default for Limits {
             outbox_bytes: 1024 * 1024,
             outbox_age_ms: 10_000,
             lane_queue: 10_000,
+            groups: 64,
+            group_pending: 10_000,
             http_body_bytes: wire::FRAME_BYTES_MAX,
         }
     }

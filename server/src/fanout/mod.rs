@@ -4,6 +4,7 @@ pub(crate) mod connection;
 mod delivery;
 mod edge;
 mod gather;
+mod groups;
 mod liveness;
 mod segment;
 

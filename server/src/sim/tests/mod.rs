@@ -2,6 +2,7 @@
 
 mod catch_up;
 mod directory;
+mod groups;
 mod joins;
 mod lanes;
 mod late_store;
