@@ -180,7 +180,8 @@ fn setup(kind: Kind, seed: u64, now_ms: u64, sabotage: Option<Sabotage>) -> Setu
     setup.sabotage = sabotage;
     setup.config.shards = if kind == Kind::LateStore { 4 } else { 2 };
     setup.store_delay_ms = if kind == Kind::LateStore { 30 } else { 0 };
-    // Small pages and queues, so that their bounds are met.
+    // Small slices, pages and queues, so that their bounds are met.
+    setup.slice_members = 1 + usize::try_from(seed % 3).unwrap();
     setup.config.limits.outbox_bytes = 16 * 1024;
     if kind != Kind::Flaps {
         setup.config.history.messages = SHORT;

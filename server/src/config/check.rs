@@ -37,6 +37,7 @@ impl Config {
         self.check_history("history", &self.history, &mut found);
         check_groups("groups", &self.groups, &mut found);
         self.check_rules(&mut found);
+        self.storage.check(&mut found);
         self.check_telemetry(&mut found);
         for (index, origin) in self.origins.iter().enumerate() {
             found.unless(is_origin(origin), &format!("origins[{index}]"), || {
@@ -194,11 +195,11 @@ fn check_groups(key: &str, groups: &Groups, found: &mut Found) {
 
 /// The problems so far.
 #[derive(Default)]
-struct Found(Vec<Problem>);
+pub(super) struct Found(Vec<Problem>);
 
 impl Found {
     /// Notes a problem, unless `fine`.
-    fn unless(&mut self, fine: bool, key: &str, why: impl FnOnce() -> String) {
+    pub(super) fn unless(&mut self, fine: bool, key: &str, why: impl FnOnce() -> String) {
         if !fine {
             self.0.push(Problem { key: key.to_owned(), why: why() });
         }

@@ -17,7 +17,7 @@ pub(super) struct Key {
     pub(super) about: String,
     /// What would be a valid value, as a phrase.
     pub(super) expected: String,
-    /// Whether its value must not be shown. None is, until there are credentials: marked by `x-secret` in the schema.
+    /// Whether its value must not be shown: marked by `x-secret` in the schema.
     pub(super) secret: bool,
 }
 

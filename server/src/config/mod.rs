@@ -8,6 +8,7 @@ mod mistake;
 mod reference;
 mod rules;
 mod show;
+mod storage;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ pub use load::{Loaded, Overrides, load};
 pub use mistake::{ConfigErrors, Mistake, Source};
 pub use reference::{reference, schema};
 pub use rules::{Create, Groups, History, Rule};
+pub use storage::{OnOutage, Redis, Secret, Storage, StorageKind};
 
 /// The whole configuration. Every key has a default: an empty file is valid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -58,6 +60,8 @@ pub struct Config {
     pub create: Create,
     /// Settings by topic pattern; the first match applies.
     pub rules: Vec<Rule>,
+    /// Where logs are kept.
+    pub storage: Storage,
     /// Metrics and activity on the bus itself.
     pub telemetry: Telemetry,
     /// The log.
@@ -81,6 +85,7 @@ impl Default for Config {
             history_total_bytes: 256 * 1024 * 1024,
             create: Create::OnUse,
             rules: Vec::new(),
+            storage: Storage::default(),
             telemetry: Telemetry::default(),
             log: Log::default(),
         }

@@ -23,7 +23,8 @@ pub fn reference() -> String {
     for table in keys.iter().filter(|key| key.kind == Kind::Table && !key.path.contains('[')) {
         let inner = format!("{}.", table.path);
         heading(&mut out, &format!("[{}]", table.path), &table.about);
-        section(&mut out, &inner, keys.iter().filter(|key| key.path.starts_with(&inner)));
+        let direct = |key: &&Key| key.path.strip_prefix(&inner).is_some_and(|name| !name.contains('.')) && key.kind != Kind::Table;
+        section(&mut out, &inner, keys.iter().filter(direct));
     }
     for array in keys.iter().filter(|key| key.kind == Kind::Tables) {
         let inner = format!("{}[].", array.path);

@@ -9,12 +9,9 @@ impl Loaded {
     /// The whole configuration as TOML. What somebody set says where; what is secret is not shown.
     #[must_use]
     pub fn show(&self) -> String {
-        self.show_with(&keys())
-    }
-
-    pub(super) fn show_with(&self, keys: &[Key]) -> String {
+        let keys = keys();
         let config = toml::Table::try_from(&self.config).expect("every value of a configuration has a form in TOML");
-        let mut show = Show { loaded: self, keys, out: String::new() };
+        let mut show = Show { loaded: self, keys: &keys, out: String::new() };
         show.table(&config, "", "");
         show.out
     }
@@ -35,7 +32,7 @@ impl Show<'_> {
             let name = key.path.rsplit('.').next().expect("a path has a last part");
             let Some(value) = table.get(name) else { continue };
             if !matches!(key.kind, Kind::Table | Kind::Tables) {
-                self.value(name, &format!("{path}{name}"), if key.secret { &REDACTED } else { value });
+                self.value(name, &format!("{path}{name}"), if key.secret && value.as_str() != Some("") { &REDACTED } else { value });
             }
         }
         for key in keys.iter().filter(within) {

@@ -164,6 +164,22 @@ fn values_that_make_no_sense_are_told() {
         (&["telemetry.metrics_channel="], "telemetry.metrics_channel"),
         (&["telemetry.queue=0"], "telemetry.queue"),
         (&["telemetry.snapshot_ms=5"], "telemetry.snapshot_ms"),
+        (&["storage.redis.head_check_ms=10001"], "storage.redis.head_check_ms"),
+        (&["storage.redis.backoff_min_ms=5000"], "storage.redis.backoff_min_ms"),
+        (&["storage.redis.node_dead_ms=5000"], "storage.redis.node_dead_ms"),
+        (&["storage.redis.prefix={x}"], "storage.redis.prefix"),
+        (&["storage.kind=redis", "storage.redis.urls="], "storage.redis.urls"),
+        (&["storage.kind=redis", "storage.redis.urls=redis://a,redis://b"], "storage.redis.urls"),
+        (&["storage.kind=redis", "storage.redis.urls=redis://a,rediss://b", "storage.redis.cluster=true"], "storage.redis.urls"),
+        (&["storage.kind=redis", "storage.redis.urls=http://a"], "storage.redis.urls[0]"),
+        (&["storage.kind=redis", "storage.redis.urls=redis://:secret@a"], "storage.redis.urls[0]"),
+        (&["storage.kind=redis", "storage.redis.urls=redis://a/one"], "storage.redis.urls[0]"),
+        (&["storage.kind=redis", "storage.redis.urls=redis://a/?protocol=resp3"], "storage.redis.urls[0]"),
+        (&["storage.kind=redis", "storage.redis.urls=redis://a/1", "storage.redis.cluster=true"], "storage.redis.urls[0]"),
+        (&["storage.kind=redis", "storage.redis.cluster=true", "storage.redis.sentinel_master=m"], "storage.redis.cluster"),
+        (&["storage.kind=redis", "storage.redis.username=ada"], "storage.redis.username"),
+        (&["storage.kind=redis", "storage.redis.password_file=/nonexistent/password"], "storage.redis.password_file"),
+        (&["storage.kind=redis", "storage.redis.tls_ca_file=/dev/null"], "storage.redis.tls_ca_file"),
         (&["log.filter=inffo"], "log.filter"),
         (&["log.filter=info,arqonbus=loud"], "log.filter"),
         (&["origins=https://a.example/"], "origins[0]"),
@@ -192,6 +208,10 @@ fn values_at_the_edge_are_accepted() {
         &["history.messages=0", "history.bytes=0", "history.age_ms=0"],
         &["history.dedup_ms=0", "history.dedup_entries=0"],
         &["telemetry.room=off"],
+        &["storage.kind=redis", "storage.redis.urls=rediss://[::1]:6380/2", "storage.redis.username=ada", "storage.redis.password=p"],
+        &["storage.kind=redis", "storage.redis.urls=redis://a:1,redis://b:2", "storage.redis.cluster=true"],
+        &["storage.kind=redis", "storage.redis.urls=redis://a:1,redis://b:2", "storage.redis.sentinel_master=m"],
+        &["storage.redis.urls=nowhere"],
         &["telemetry.room=_ops", "rules=[{topics='_ops:*'}]"],
         &["log.filter=info,arqonbus=debug,hyper=off"],
         &["origins=*"],
@@ -227,11 +247,15 @@ fn what_is_shown_loads_as_the_same() {
 
 #[test]
 fn what_is_secret_is_not_shown() {
-    let loaded = load_all("secret", "log.filter = 'debug'", &[], &Overrides::default()).unwrap();
-    let mut keys = keys::keys();
-    keys.iter_mut().filter(|key| key.path == "log.filter").for_each(|key| key.secret = true);
-    let shown = loaded.show_with(&keys);
-    assert!(shown.contains("filter = \"<redacted>\"") && !shown.contains("debug"), "{shown}");
+    let text = "[storage.redis]\npassword = 'hunter2'\n";
+    let env = [("ARQONBUS_STORAGE__REDIS__SENTINEL_PASSWORD", "hunter3"), ("ARQONBUS_STORAGE__KIND", "redis")];
+    let loaded = load_all("secret", text, &env, &Overrides::default()).unwrap();
+    assert_eq!([loaded.config.storage.redis.password.reveal(), loaded.config.storage.redis.sentinel_password.reveal()], ["hunter2", "hunter3"]);
+    let (shown, debugged) = (loaded.show(), format!("{:?}", loaded.config));
+    assert!(shown.contains("\npassword = \"<redacted>\"  # ") && !shown.contains("hunter"), "{shown}");
+    assert!(debugged.contains("password: <redacted>") && !debugged.contains("hunter"), "{debugged}");
+    let told = mistakes("secret-urls", "storage.kind = 'redis'\nstorage.redis.urls = ['redis://ada:hunter2@there', 'hunter2://x']", &[], &[]);
+    assert!(told.len() == 3 && told.iter().all(|told| !told.contains("hunter")), "{told:?}");
 }
 
 #[test]

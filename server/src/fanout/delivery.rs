@@ -43,6 +43,25 @@ pub(crate) enum Delivery {
     Close { conn: Key, code: CloseCode },
 }
 
+impl Delivery {
+    /// The connection that it is for, where it is for one alone.
+    pub(super) fn receiver(&self) -> Option<Key> {
+        match self {
+            Self::To { conn, .. }
+            | Self::Enter { conn, .. }
+            | Self::Page { conn, .. }
+            | Self::Exit { conn, .. }
+            | Self::Part { conn, .. }
+            | Self::EnterGroup { conn, .. }
+            | Self::Jobs { conn, .. }
+            | Self::ExitGroup { conn, .. }
+            | Self::Ask { conn, .. }
+            | Self::Close { conn, .. } => Some(*conn),
+            Self::Fan { .. } | Self::Room { .. } | Self::Everyone { .. } | Self::Ended { .. } | Self::Relay { .. } => None,
+        }
+    }
+}
+
 /// How a member begins.
 #[derive(Debug, Clone)]
 pub(crate) struct Opening {

@@ -3,37 +3,27 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{CloseCode, JoinResult, MessageId, Position, Room, encode_ok, encode_refused};
+use arqonbus_protocol::{CloseCode, JoinResult, MessageId, Position, encode_ok, encode_refused};
 use bytes::Bytes;
-use indexmap::{IndexMap, IndexSet};
 
 use super::connection::Connection;
 use super::segment::Segment;
+use super::spread::Audiences;
 use super::{Delivery, Opening, OpeningAsked, Part, Then};
 use crate::clock::Moment;
 use crate::commands::limit_reached;
-use crate::hash::{Map, State};
 use crate::routing::{ConnId, LaneId, Op, ShardId};
 use crate::session::Channel;
 use crate::shared::Shared;
 use crate::slots::{Key, Slots};
 use crate::telemetry::{Ended, Signal};
 
-/// Who of this shard is in a lane.
-struct Audience {
-    room: Room,
-    /// False while the member is still being given the past.
-    members: IndexMap<Key, bool, State>,
-}
-
 /// Connections of one shard, and who among them is in which lane.
 pub(crate) struct Edge {
     pub(crate) shard: ShardId,
     pub(crate) shared: Arc<Shared>,
     pub(crate) connections: Slots<Connection>,
-    audiences: Map<LaneId, Audience>,
-    /// Lanes with an audience here, by room.
-    rooms: Map<Room, Vec<LaneId>>,
+    pub(crate) audiences: Audiences,
     /// Connections with something to write, in the order in which they got it.
     pub(crate) dirty: Vec<Key>,
     /// Questions that deliveries led to.
@@ -48,8 +38,7 @@ impl Edge {
             shard,
             shared,
             connections: Slots::default(),
-            audiences: Map::default(),
-            rooms: Map::default(),
+            audiences: Audiences::default(),
             dirty: Vec::new(),
             asks: Vec::new(),
             messages_out: 0,
@@ -59,15 +48,18 @@ impl Edge {
 
     /// Takes one delivery.
     pub(crate) fn deliver(&mut self, delivery: Delivery) {
+        if let Some(conn) = delivery.receiver() {
+            self.settle(conn);
+        }
         match delivery {
             Delivery::To { conn, body } => self.to(conn, &body),
-            Delivery::Fan { lane, bodies, except } => self.fan(lane, &bodies, except),
-            Delivery::Room { room, body, except } => self.room(&room, body, except),
+            Delivery::Fan { lane, bodies, except } => self.fan(lane, bodies, except),
+            Delivery::Room { room, body, except } => self.room(room, body, except),
             Delivery::Everyone { body, except } => self.everyone(body, except),
             Delivery::Enter { lane, conn, opening } => self.enter(lane, conn, *opening),
             Delivery::Page { lane, conn, gap, bodies, then } => self.page(lane, conn, gap.as_ref(), &bodies, then),
             Delivery::Exit { lane, conn, reply } => self.exit(lane, conn, reply),
-            Delivery::Ended { lane, event } => self.ended(lane, &event),
+            Delivery::Ended { lane, event } => self.ended(lane, event),
             Delivery::Part { conn, gather, part } => self.part(conn, gather, part),
             Delivery::EnterGroup { lane, conn, group, request_id, reply, gap } => {
                 self.enter_group(lane, conn, group, &request_id, &reply, gap.as_ref());
@@ -120,53 +112,17 @@ impl Edge {
         }
     }
 
-    fn fan(&mut self, lane: LaneId, bodies: &[Bytes], except: Option<Key>) {
-        let Some(audience) = self.audiences.get(&lane) else { return };
-        let receivers: Vec<Key> = audience.members.iter().filter(|(key, live)| **live && Some(**key) != except).map(|(key, _)| *key).collect();
-        self.messages(receivers, bodies);
-    }
-
-    fn room(&mut self, room: &Room, body: Bytes, except: Option<Key>) {
-        let lanes = self.rooms.get(room).into_iter().flatten();
-        let receivers: IndexSet<Key, State> = lanes
-            .filter_map(|lane| self.audiences.get(lane))
-            .flat_map(|audience| audience.members.keys())
-            .copied()
-            .filter(|key| Some(*key) != except)
-            .collect();
-        self.messages(receivers, &[body]);
-    }
-
-    fn everyone(&mut self, body: Bytes, except: Option<Key>) {
-        let receivers: Vec<Key> = self.sockets().filter(|(key, _)| Some(*key) != except).map(|(key, _)| key).collect();
-        self.messages(receivers, &[body]);
-    }
-
     /// The connections that receive what they did not ask for: all but HTTP requests.
     pub(crate) fn sockets(&self) -> impl Iterator<Item = (Key, &Connection)> {
         self.connections.iter().filter(|(_, conn)| conn.session.channel == Channel::WebSocket)
     }
 
-    /// Puts the same frames into outboxes; gives how many took them.
-    pub(super) fn share(&mut self, receivers: impl IntoIterator<Item = Key>, bodies: &[Bytes]) -> u64 {
-        if bodies.is_empty() {
-            return 0;
-        }
-        let mut taken = 0;
-        let mut segment = Segment::new(bodies);
-        for key in receivers {
-            let Some(conn) = self.connections.get_mut(key) else { continue };
-            let frames = segment.frames(conn.session.batch);
-            conn.push_frames(frames);
-            taken += 1;
-            self.touched(key);
-        }
-        taken
-    }
-
-    /// Delivers messages to many.
-    pub(super) fn messages(&mut self, receivers: impl IntoIterator<Item = Key>, bodies: &[Bytes]) {
-        self.messages_out += self.share(receivers, bodies) * bodies.len() as u64;
+    /// Puts envelopes that are shared with others into one outbox.
+    pub(super) fn share(&mut self, key: Key, bodies: &[Bytes]) {
+        let Some(conn) = self.connections.get_mut(key).filter(|_| !bodies.is_empty()) else { return };
+        let frames = Segment::new(bodies).frames(conn.session.batch);
+        conn.push_frames(frames);
+        self.touched(key);
     }
 
     fn enter(&mut self, lane: LaneId, key: Key, opening: Opening) {
@@ -203,11 +159,12 @@ impl Edge {
             }
         }
         if let Some(gap) = opening.gap {
-            self.share([key], &[gap]);
+            self.share(key, &[gap]);
         }
         if !stays {
-            self.leave_audience(lane, key);
-            self.begin(lane, key, opening.start.room, opening.then);
+            self.audiences.leave(lane, key);
+            self.audiences.enter(lane, opening.start.room, key);
+            self.follow(lane, key, opening.then);
         }
         if let OpeningAsked::Pattern(id) = opening.asked {
             self.complete(key, id);
@@ -226,29 +183,14 @@ impl Edge {
 
     /// Whether a member is still being given what lies before `start`, for the sake of another way into the lane.
     fn is_behind(&self, lane: LaneId, key: Key, start: Position) -> bool {
-        let waits = self.audiences.get(&lane).and_then(|audience| audience.members.get(&key)) == Some(&false);
+        let waits = self.audiences.is_live(lane, key) == Some(false);
         let given = self.connections.get(key).and_then(|conn| conn.given(lane));
         given.is_some_and(|given| waits && (given.epoch != start.epoch || given.seq <= start.seq))
     }
 
-    /// Begins delivery of a lane to a member: live, or page by page.
-    fn begin(&mut self, lane: LaneId, key: Key, room: Room, then: Then) {
-        let rooms = &mut self.rooms;
-        let audience = self.audiences.entry(lane).or_insert_with(|| {
-            rooms.entry(room).or_default().push(lane);
-            Audience { room, members: IndexMap::default() }
-        });
-        audience.members.insert(key, false);
-        self.follow(lane, key, then);
-    }
-
     fn follow(&mut self, lane: LaneId, key: Key, then: Then) {
         match then {
-            Then::Live => {
-                if let Some(live) = self.audiences.get_mut(&lane).and_then(|audience| audience.members.get_mut(&key)) {
-                    *live = true;
-                }
-            }
+            Then::Live => self.audiences.make_live(lane, key),
             Then::More(from) => {
                 if let Some(conn) = self.connections.get_mut(key) {
                     conn.catching.push((lane, from));
@@ -282,11 +224,12 @@ impl Edge {
         let Some(conn) = self.connections.get_mut(key) else { return };
         conn.page_asked = None;
         // It may have left, or joined anew, while the page was on its way.
-        let waits = self.audiences.get(&lane).and_then(|audience| audience.members.get(&key)) == Some(&false);
+        let waits = self.audiences.is_live(lane, key) == Some(false);
         let current = waits && !conn.catching.iter().any(|(other, _)| *other == lane);
         if current {
-            self.share([key], gap.map_or(&[], std::slice::from_ref));
-            self.messages([key], bodies);
+            self.share(key, gap.map_or(&[], std::slice::from_ref));
+            self.share(key, bodies);
+            self.messages_out += bodies.len() as u64;
             self.follow(lane, key, then);
         }
         if !matches!(then, Then::Later(_)) {
@@ -295,37 +238,18 @@ impl Edge {
     }
 
     fn exit(&mut self, lane: LaneId, key: Key, reply: Option<Bytes>) {
-        self.leave_audience(lane, key);
-        if let Some(conn) = self.connections.get_mut(key) {
-            conn.lanes.retain(|(known, _)| *known != lane);
-            conn.catching.retain(|(other, _)| *other != lane);
-        }
+        self.forget_lane(lane, key);
         if let Some(reply) = reply {
             self.to(key, &reply);
         }
     }
 
-    fn ended(&mut self, lane: LaneId, event: &Bytes) {
-        let members: Vec<Key> = self.audiences.get(&lane).into_iter().flat_map(|audience| audience.members.keys()).copied().collect();
-        for key in members {
-            self.to(key, event);
-            self.exit(lane, key, None);
-        }
-    }
-
-    fn leave_audience(&mut self, lane: LaneId, key: Key) {
-        let Some(audience) = self.audiences.get_mut(&lane) else { return };
-        audience.members.swap_remove(&key);
-        if !audience.members.is_empty() {
-            return;
-        }
-        let room = audience.room;
-        self.audiences.remove(&lane);
-        if let Some(lanes) = self.rooms.get_mut(&room) {
-            lanes.retain(|other| *other != lane);
-            if lanes.is_empty() {
-                self.rooms.remove(&room);
-            }
+    /// A connection is no member of a lane any more.
+    pub(super) fn forget_lane(&mut self, lane: LaneId, key: Key) {
+        self.audiences.leave(lane, key);
+        if let Some(conn) = self.connections.get_mut(key) {
+            conn.lanes.retain(|(known, _)| *known != lane);
+            conn.catching.retain(|(other, _)| *other != lane);
         }
     }
 
@@ -364,6 +288,10 @@ impl Edge {
     /// Begins to close a connection; it leaves its lanes at once.
     pub(crate) fn end(&mut self, key: Key, code: u16, reason: &str, ended: Ended) {
         let now = self.now;
+        // What a slow reader is owed would be thrown away with the rest.
+        if !matches!(ended, Ended::Closed(CloseCode::SlowConsumer)) {
+            self.settle(key);
+        }
         let Some(conn) = self.connections.get_mut(key).filter(|conn| conn.closing.is_none()) else { return };
         conn.close(code, reason, ended, now);
         self.leave_all(key);
@@ -381,7 +309,7 @@ impl Edge {
         let who = Arc::clone(&conn.session.who);
         let mut left: Vec<LaneId> = std::mem::take(&mut conn.groups).into_iter().map(|(lane, _)| lane).collect();
         for (lane, _) in std::mem::take(&mut conn.lanes) {
-            self.leave_audience(lane, key);
+            self.audiences.leave(lane, key);
             left.push(lane);
         }
         left.sort_unstable();

@@ -23,14 +23,15 @@ impl Edge {
             conn.groups.push((lane, group));
         }
         self.to(key, reply);
-        self.share([key], gap.map_or(&[], std::slice::from_ref));
+        self.share(key, gap.map_or(&[], std::slice::from_ref));
     }
 
     pub(super) fn jobs(&mut self, lane: LaneId, key: Key, group: Group, gap: Option<&Bytes>, bodies: &[Bytes]) {
         // Whoever was not let in, or is gone, has them no more: the lane hears of it, and gives them to others.
         if self.connections.get(key).is_some_and(|conn| conn.groups.contains(&(lane, group))) {
-            self.share([key], gap.map_or(&[], std::slice::from_ref));
-            self.messages([key], bodies);
+            self.share(key, gap.map_or(&[], std::slice::from_ref));
+            self.share(key, bodies);
+            self.messages_out += bodies.len() as u64;
         }
     }
 

@@ -7,21 +7,25 @@ use crate::transport::frame::{HEADER_OUT_BYTES_MAX, Opcode, put_header};
 
 /// Envelopes and their frames.
 #[derive(Debug)]
-pub(crate) struct Segment<'a> {
-    bodies: &'a [Bytes],
+pub(crate) struct Segment<B> {
+    bodies: B,
     plain: Option<Bytes>,
     batched: Option<Bytes>,
 }
 
-impl<'a> Segment<'a> {
-    pub(crate) fn new(bodies: &'a [Bytes]) -> Self {
+impl<B: AsRef<[Bytes]>> Segment<B> {
+    pub(crate) fn new(bodies: B) -> Self {
         Self { bodies, plain: None, batched: None }
+    }
+
+    pub(crate) fn bodies(&self) -> &[Bytes] {
+        self.bodies.as_ref()
     }
 
     /// The envelopes as whole frames: one each, or with `batch` as many in one as fit.
     pub(crate) fn frames(&mut self, batch: bool) -> Bytes {
         let (form, make): (_, fn(&[Bytes]) -> Bytes) = if batch { (&mut self.batched, batched) } else { (&mut self.plain, plain) };
-        form.get_or_insert_with(|| make(self.bodies)).clone()
+        form.get_or_insert_with(|| make(self.bodies.as_ref())).clone()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use arqonbus_protocol::{ClientId, CloseCode, EventBody, Timestamp, encode_event, encode_refused};
+use arqonbus_protocol::{CloseCode, EventBody, Timestamp, encode_event, encode_refused};
 
 use crate::commands::{self, Aggregate};
 use crate::fanout::connection::{Connection, Place, Sink};
@@ -83,6 +83,7 @@ impl Core {
             Connection::new(sink, session, place, now)
         });
         if channel == Channel::WebSocket {
+            self.edge.audiences.come(key);
             self.shared.telemetry.tell(&Signal::Connected { client, peer });
             let welcome = EventBody::Welcome(Box::new(self.shared.welcome(client)));
             self.edge.to(key, &encode_event(&welcome, None, &self.home.timestamp));
@@ -246,6 +247,7 @@ impl Core {
     pub(crate) fn closed(&mut self, key: Key, how: Ended) {
         self.tick();
         self.edge.leave_all(key);
+        self.edge.audiences.go(key);
         if let Some(conn) = self.edge.connections.remove(key)
             && conn.session.channel == Channel::WebSocket
         {
@@ -266,13 +268,18 @@ impl Core {
         self.carry();
     }
 
-    /// Tells every client that this server is shutting down, each with its own time to come back.
-    pub(crate) fn announce_drain(&mut self) {
+    /// Who has to be told that this server is shutting down.
+    pub(crate) fn audience_of_drain(&self) -> Vec<Key> {
+        self.edge.sockets().map(|(key, _)| key).collect()
+    }
+
+    /// Tells some clients that this server is shutting down, each with its own time to come back.
+    pub(crate) fn announce_drain(&mut self, keys: &[Key]) {
         self.tick();
-        let clients: Vec<(Key, ClientId)> = self.edge.sockets().map(|(key, conn)| (key, conn.session.who.client)).collect();
-        for (key, client) in clients {
+        for key in keys {
+            let Some(client) = self.edge.connections.get(*key).map(|conn| conn.session.who.client) else { continue };
             let welcome = EventBody::Welcome(Box::new(self.shared.welcome(client)));
-            self.edge.to(key, &encode_event(&welcome, None, &self.home.timestamp));
+            self.edge.to(*key, &encode_event(&welcome, None, &self.home.timestamp));
         }
     }
 

@@ -41,6 +41,8 @@ impl Wires {
 pub(crate) struct Bells {
     /// Connections have something to write.
     pub(crate) flush: Notify,
+    /// Large audiences are owed something.
+    pub(crate) slices: Notify,
     /// Questions wait for another shard; one bell a courier.
     ops: Vec<Notify>,
     /// Deliveries do.
@@ -59,6 +61,9 @@ impl Bells {
     pub(crate) fn ring(&self, core: &Core) {
         if !core.edge.dirty.is_empty() {
             self.flush.notify_one();
+        }
+        if core.edge.audiences.are_behind() {
+            self.slices.notify_one();
         }
         for (bell, _) in self.ops.iter().zip(&core.ops).filter(|(_, ops)| !ops.is_empty()) {
             bell.notify_one();

@@ -1,4 +1,5 @@
-//! Writes outboxes to sockets, a few connections at a time, so that what comes in meanwhile is seen and joins the next write.
+//! What is done to many connections, a few at a time, so that what comes in meanwhile is seen: outboxes are filled, and written to sockets,
+//! where it joins the next write.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -28,6 +29,25 @@ pub(crate) async fn run(core: Rc<RefCell<Core>>, bells: Rc<Bells>, gather_ms: u6
             round = std::mem::take(&mut core.borrow_mut().edge.dirty);
         }
     }
+}
+
+/// Gives large audiences what they are owed, a slice at a time, for ever.
+pub(crate) async fn give_slices(core: Rc<RefCell<Core>>, bells: Rc<Bells>) {
+    loop {
+        bells.slices.notified().await;
+        while slice(&mut core.borrow_mut(), &bells) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Gives the next slice; gives whether there are more.
+pub(crate) fn slice(core: &mut Core, bells: &Bells) -> bool {
+    core.tick();
+    core.edge.next_slice();
+    core.carry();
+    bells.ring(core);
+    core.edge.audiences.are_behind()
 }
 
 pub(crate) fn flush(core: &mut Core, bells: &Bells, keys: &[Key]) {

@@ -26,7 +26,7 @@ use crate::transport::socket::{Socket, Stream};
 const SWEEP: Duration = Duration::from_secs(1);
 /// Things for a shard to do that may wait.
 const CONTROLS_MAX: usize = 1_024;
-/// Connections closed at once while draining, and the pause between: others are still being answered.
+/// Connections told or closed at once while draining, and the pause between closings: others are still being answered.
 const CLOSE_SLICE: usize = 256;
 const CLOSE_PAUSE: Duration = Duration::from_millis(5);
 
@@ -88,6 +88,7 @@ async fn run(core: Rc<RefCell<Core>>, wires: Wires, ways: Vec<Way>, inbox: mpsc:
     let bells = Rc::new(Bells::new(ways.len()));
     let gather_ms = core.borrow().shared.config.flush_interval_ms;
     spawn_local(flusher::run(Rc::clone(&core), Rc::clone(&bells), gather_ms));
+    spawn_local(flusher::give_slices(Rc::clone(&core), Rc::clone(&bells)));
     for (to, way) in ways.into_iter().enumerate() {
         spawn_local(courier::carry_ops(Rc::clone(&core), Rc::clone(&bells), to, way.clone()));
         spawn_local(courier::carry_deliveries(Rc::clone(&core), Rc::clone(&bells), to, way));
@@ -161,11 +162,7 @@ async fn obey(core: Rc<RefCell<Core>>, bells: Rc<Bells>, mut inbox: mpsc::Receiv
                 core.carry();
                 bells.ring(core);
             }
-            Control::AnnounceDrain => {
-                let core = &mut *core.borrow_mut();
-                core.announce_drain();
-                bells.ring(core);
-            }
+            Control::AnnounceDrain => drop(spawn_local(announce_drain(Rc::clone(&core), Rc::clone(&bells)))),
             Control::CloseAll(done) => drop(spawn_local(close_all(Rc::clone(&core), Rc::clone(&bells), done))),
             Control::Stop => return,
         }
@@ -188,6 +185,19 @@ fn accept(core: &Rc<RefCell<Core>>, bells: &Rc<Bells>, incoming: Incoming) {
         key
     };
     spawn_local(connections::serve(Rc::clone(core), Rc::clone(bells), key, early));
+}
+
+/// Tells all clients in slices that the server drains.
+async fn announce_drain(core: Rc<RefCell<Core>>, bells: Rc<Bells>) {
+    let keys = core.borrow().audience_of_drain();
+    for keys in keys.chunks(CLOSE_SLICE) {
+        {
+            let core = &mut *core.borrow_mut();
+            core.announce_drain(keys);
+            bells.ring(core);
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Closes all connections in slices, and waits until the last is gone.

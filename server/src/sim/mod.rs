@@ -30,8 +30,8 @@ use crate::admin::{Phase, Readiness};
 use crate::clock::Moment;
 use crate::clock::manual::ManualClock;
 use crate::config::Config;
-use crate::fanout::Delivery;
 use crate::fanout::connection::Sink;
+use crate::fanout::{Delivery, MEMBERS_AT_ONCE};
 use crate::hash::Homes;
 use crate::routing::Op;
 use crate::session::Channel;
@@ -79,6 +79,8 @@ pub struct Setup {
     pub now_ms: u64,
     /// The longest that a store takes to answer; 0 for at once.
     pub store_delay_ms: u64,
+    /// Members of an audience who are given what they are owed before others get their turn.
+    pub slice_members: usize,
     /// What is broken; needs the feature `sabotage`.
     pub sabotage: Option<Sabotage>,
 }
@@ -89,7 +91,7 @@ impl Setup {
     pub fn new(seed: u64) -> Self {
         let mut config = Config::default();
         config.telemetry.room = "off".into();
-        Self { config, seed, now_ms: 0, store_delay_ms: 0, sabotage: None }
+        Self { config, seed, now_ms: 0, store_delay_ms: 0, slice_members: MEMBERS_AT_ONCE, sabotage: None }
     }
 }
 
@@ -142,13 +144,15 @@ pub struct SimBus {
     links: Vec<Link>,
     rng: Rng,
     swept: Moment,
+    /// Nobody is given the rest of what a large audience is owed.
+    slices_held: bool,
 }
 
 impl SimBus {
     /// Begins a bus.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
-        let Setup { mut config, seed, now_ms, store_delay_ms, sabotage } = setup;
+        let Setup { mut config, seed, now_ms, store_delay_ms, slice_members, sabotage } = setup;
         let mut rng = Rng::new(seed);
         let shards = if config.shards == 0 { 2 } else { config.shards };
         if sabotage == Some(Sabotage::NoOutboxBound) {
@@ -172,13 +176,14 @@ impl SimBus {
             let (store, late) = LateStore::new(inner, clock, Rng::new(rng.next_u64()), store_delay_ms, sabotage);
             let id = u16::try_from(id).expect("there are few shards");
             let mut core = Core::new(id, Arc::clone(&shared), Box::new(store));
+            core.edge.audiences.at_once = slice_members;
             core.tick();
             core.home.declare();
             SimShard { core, bells: Bells::new(shards), late }
         };
         let built = (0..shards).map(shard).collect();
         let ways = (0..shards).map(|_| (0..shards).map(|_| Way::default()).collect()).collect();
-        Self { shared, clock, shards: built, ways, held: HashSet::new(), links: Vec::new(), rng, swept: Moment(now_ms) }
+        Self { shared, clock, shards: built, ways, held: HashSet::new(), links: Vec::new(), rng, swept: Moment(now_ms), slices_held: false }
     }
 
     /// Opens a connection on some shard.
@@ -264,6 +269,18 @@ impl SimBus {
     /// Lets all that is under way move again.
     pub fn release(&mut self) {
         self.held.clear();
+        self.slices_held = false;
+    }
+
+    /// Gives nobody the rest of what a large audience is owed until [`SimBus::release`].
+    pub fn hold_slices(&mut self) {
+        self.slices_held = true;
+    }
+
+    /// Bytes of messages that members of large audiences are owed.
+    #[must_use]
+    pub fn owed_bytes(&self) -> usize {
+        self.shards.iter().map(|shard| shard.core.edge.audiences.owed_bytes()).sum()
     }
 
     /// Lets the store answer questions about `topic` only after [`SimBus::unstick`].
@@ -282,7 +299,8 @@ impl SimBus {
     pub fn drain(&mut self) {
         self.shared.drain();
         for shard in &mut self.shards {
-            shard.core.announce_drain();
+            let keys = shard.core.audience_of_drain();
+            shard.core.announce_drain(&keys);
         }
     }
 

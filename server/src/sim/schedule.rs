@@ -19,6 +19,8 @@ enum Turn {
     Link(usize),
     /// A shard writes to sockets.
     Flush(usize),
+    /// A shard goes on giving to large audiences.
+    Slice(usize),
     /// Questions arrive.
     Ops(usize, usize),
     /// Deliveries arrive.
@@ -39,6 +41,10 @@ impl SimBus {
         match turns[at] {
             Turn::Link(link) => self.serve(link),
             Turn::Flush(shard) => self.flush(shard),
+            Turn::Slice(shard) => {
+                let shard = &mut self.shards[shard];
+                flusher::slice(&mut shard.core, &shard.bells);
+            }
             Turn::Ops(from, to) => self.ask(from, to),
             Turn::Deliveries(from, to) => self.deliver(from, to),
             Turn::Answers(shard) => self.shards[shard].core.take_answers(&mut Context::from_waker(Waker::noop())),
@@ -114,6 +120,9 @@ impl SimBus {
         for (at, shard) in self.shards.iter().enumerate() {
             if !shard.core.edge.dirty.is_empty() {
                 turns.push(Turn::Flush(at));
+            }
+            if shard.core.edge.audiences.are_behind() && !self.slices_held {
+                turns.push(Turn::Slice(at));
             }
             if shard.late.borrow().next_due().is_some_and(|due| due <= now) {
                 turns.push(Turn::Answers(at));

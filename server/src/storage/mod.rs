@@ -9,6 +9,7 @@ mod entry;
 mod groups;
 mod log;
 mod memory;
+pub mod redis;
 mod resume;
 mod ring;
 #[cfg(any(test, feature = "store-suite"))]

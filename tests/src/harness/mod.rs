@@ -7,6 +7,7 @@ pub mod http;
 pub mod observe;
 pub mod peer;
 mod process;
+pub mod redis;
 mod scratch;
 mod server;
 pub mod socket;

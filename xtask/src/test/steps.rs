@@ -51,7 +51,14 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step { name: "generated", why: "schema/ and the reference tables are fresh", commands: &["cargo xtask schema --check"], ..PLAIN },
     Step { name: "tidy", why: "the house rules hold", commands: &["cargo xtask tidy"], ..PLAIN },
-    Step { name: "tests", why: "unit tests, behaviours, vectors, doc examples", commands: &["cargo test --workspace --locked"], ..PLAIN },
+    Step { name: "redis", why: "the tests can start a redis-server", needs: tools::redis_server, commands: &["redis-server --version"], ..PLAIN },
+    Step {
+        name: "tests",
+        why: "unit tests, behaviours, vectors, doc examples",
+        needs: tools::redis_server,
+        commands: &["cargo test --workspace --locked"],
+        ..PLAIN
+    },
     Step { name: "python", why: "the Python SDK: wheel, types, vectors, behaviours", commands: &["bash sdk-python/run-tests"], ..PLAIN },
     Step {
         name: "js",

@@ -1,5 +1,6 @@
 //! The core of the server, proven without sockets: each test a sentence.
 
+mod audiences;
 mod catch_up;
 mod directory;
 mod groups;

@@ -1,0 +1,3 @@
+//! What needs a real Redis: each test starts its own.
+
+mod link;
