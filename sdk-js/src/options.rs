@@ -46,6 +46,7 @@ pub(crate) fn declined(declined: Declined) -> String {
         Declined::Closing => Thrown::Closing,
         Declined::TooLarge { limit } => Thrown::TooLarge { limit },
         Declined::AlreadyJoined => Thrown::AlreadyJoined,
+        Declined::NotATopic => Thrown::Invalid { why: declined.to_string() },
         Declined::IdInFlight => Thrown::IdInFlight,
         Declined::NotConnected => Thrown::NotConnected,
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use arqonbus_client::Message;
-use arqonbus_client::core::{CallId, EndReason, Event, Failure, Fault, SubscriptionId};
+use arqonbus_client::core::{CallId, EndReason, Event, Failure, Fault, JobRef, SubscriptionId};
 use arqonbus_client::protocol::{ClientId, Gap, JoinResult, Presence, PublishResult, Refusal, UserId};
 use serde::Serialize;
 
@@ -20,6 +20,8 @@ enum Told<'a> {
     Closed { fault: FaultTold },
     TokenNeeded,
     Joined { sub: u64, again: bool, result: JoinResult },
+    JobsLost { sub: u64, jobs: u64 },
+    Settled { call: u64 },
     Gap { sub: u64, topic: String, gap: Gap },
     Presence { sub: u64, topic: String, joined: bool, member: Presence },
     Deleted { sub: u64, topic: String, by: ClientId },
@@ -103,6 +105,9 @@ impl Batch {
             Event::Closed(fault) => Told::Closed { fault: fault.into() },
             Event::TokenNeeded => Told::TokenNeeded,
             Event::Joined { subscription: SubscriptionId(sub), result, again } => Told::Joined { sub, again, result },
+            Event::Job { job, message } => return self.job(&job, &message),
+            Event::JobsLost { subscription: SubscriptionId(sub), jobs } => Told::JobsLost { sub, jobs },
+            Event::Settled { call: CallId(call), outcome: Ok(()) } => Told::Settled { call },
             Event::Gap { subscription: SubscriptionId(sub), topic, gap } => Told::Gap { sub, topic: topic.to_string(), gap },
             Event::Presence { subscription: SubscriptionId(sub), topic, joined, presence } => {
                 Told::Presence { sub, topic: topic.to_string(), joined, member: presence }
@@ -113,7 +118,8 @@ impl Batch {
             Event::Answered { call: CallId(call), outcome: Ok(result) } => return self.answered(call, &result),
             Event::Published { call: CallId(call), outcome: Err(failure) }
             | Event::Replied { call: CallId(call), outcome: Err(failure) }
-            | Event::Answered { call: CallId(call), outcome: Err(failure) } => Told::Failed { call, failure: failure.into() },
+            | Event::Answered { call: CallId(call), outcome: Err(failure) }
+            | Event::Settled { call: CallId(call), outcome: Err(failure) } => Told::Failed { call, failure: failure.into() },
             Event::Refused(error) => Told::Refused { error },
         };
         self.push(&told);
@@ -142,6 +148,17 @@ impl Batch {
             self.text.extend_from_slice(br#","call":"#);
             self.number(call);
         }
+        self.text.extend_from_slice(br#","message":"#);
+        message.encode_into(&mut self.text);
+        self.text.push(b'}');
+    }
+
+    fn job(&mut self, job: &JobRef, message: &Message) {
+        self.begin();
+        self.text.extend_from_slice(br#"{"event":"job","sub":"#);
+        self.number(job.subscription.0);
+        self.text.extend_from_slice(br#","delivery":"#);
+        self.number(u64::from(job.delivery));
         self.text.extend_from_slice(br#","message":"#);
         message.encode_into(&mut self.text);
         self.text.push(b'}');

@@ -212,6 +212,7 @@ impl Run {
             Event::Published { .. } | Event::Ended { .. } | Event::Closed(_) | Event::Refused(_) | Event::Inbox(_) | Event::Deleted { .. } => {
                 self.bad.push(format!("{event:?}"));
             }
+            Event::Job { .. } | Event::JobsLost { .. } | Event::Settled { .. } => self.bad.push(format!("{event:?}")),
             Event::Joined { .. }
             | Event::State(_)
             | Event::Connected { .. }

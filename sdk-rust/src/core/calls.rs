@@ -12,6 +12,8 @@ use super::{CallId, Failure};
 pub(crate) enum Asker {
     /// The application.
     Application(CallId),
+    /// The core, for jobs that the application settles; by the number of their batch.
+    Jobs(u64),
     /// The core itself, as a sign of life or to refresh credentials.
     Core,
 }
@@ -63,7 +65,7 @@ impl Calls {
 
     /// Takes a command that is written already.
     pub(crate) fn push_text(&mut self, asker: Asker, id: MessageId, name: &str, text: String, deadline: u64) {
-        let repeatable = !matches!(name, "delete_channel" | "disconnect");
+        let repeatable = !matches!(name, "delete_channel" | "disconnect" | "ack" | "nack");
         self.note(deadline);
         self.by_id.insert(id, self.next);
         self.commands.insert(self.next, Pending { id, asker, text, deadline, sent: false, ever_sent: false, repeatable });
@@ -88,7 +90,7 @@ impl Calls {
     }
 
     /// The connection is lost: what can be repeated goes again, the rest is given up. The core's own questions are void.
-    pub(crate) fn rewind(&mut self) -> Vec<(CallId, Failure)> {
+    pub(crate) fn rewind(&mut self) -> Vec<(Asker, Failure)> {
         let lost: Vec<u64> = (self.commands.iter())
             .filter(|(_, pending)| pending.asker == Asker::Core || (pending.sent && !pending.repeatable))
             .map(|(number, _)| *number)
@@ -96,10 +98,7 @@ impl Calls {
         for pending in self.commands.values_mut() {
             pending.sent = false;
         }
-        lost.into_iter()
-            .filter_map(|number| self.take(number))
-            .filter_map(|pending| pending.asker.call().map(|call| (call, Failure::Unknown)))
-            .collect()
+        lost.into_iter().filter_map(|number| self.take(number)).map(|pending| (pending.asker, Failure::Unknown)).collect()
     }
 
     /// Takes the asker of an answer.
@@ -138,7 +137,7 @@ impl Calls {
     }
 
     /// Commands, then replies, whose time is over.
-    pub(crate) fn expire(&mut self, now: u64) -> (Vec<(CallId, Failure)>, Vec<CallId>) {
+    pub(crate) fn expire(&mut self, now: u64) -> (Vec<(Asker, Failure)>, Vec<CallId>) {
         if self.deadline.is_none_or(|deadline| deadline > now) {
             return (Vec::new(), Vec::new());
         }
@@ -151,16 +150,16 @@ impl Calls {
     }
 
     /// All of them, because the client is closed.
-    pub(crate) fn abandon(&mut self) -> (Vec<(CallId, Failure)>, Vec<CallId>) {
+    pub(crate) fn abandon(&mut self) -> (Vec<(Asker, Failure)>, Vec<CallId>) {
         let all: Vec<u64> = self.commands.keys().copied().collect();
         let commands = all.into_iter().filter_map(|number| self.give_up(number)).collect();
         (commands, self.replies.drain().map(|(_, (call, _))| call).collect())
     }
 
-    fn give_up(&mut self, number: u64) -> Option<(CallId, Failure)> {
+    fn give_up(&mut self, number: u64) -> Option<(Asker, Failure)> {
         let pending = self.take(number)?;
         let failure = if pending.ever_sent { Failure::Unknown } else { Failure::NotSent };
-        pending.asker.call().map(|call| (call, failure))
+        Some((pending.asker, failure))
     }
 
     fn take(&mut self, number: u64) -> Option<Pending> {
@@ -168,14 +167,5 @@ impl Calls {
         self.by_id.remove(&pending.id);
         self.rest();
         Some(pending)
-    }
-}
-
-impl Asker {
-    fn call(self) -> Option<CallId> {
-        match self {
-            Self::Application(call) => Some(call),
-            Self::Core => None,
-        }
     }
 }

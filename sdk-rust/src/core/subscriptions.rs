@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use arqonbus_protocol::{Gap, JoinArgs, JoinResult, MessageId, Pattern, Position, Topic, TopicPosition};
+use arqonbus_protocol::{Gap, Group, JoinArgs, JoinResult, LeaveArgs, MessageId, Pattern, Position, Topic, TopicPosition};
 
 use super::SubscriptionId;
 use super::feed::{Feed, Meeting};
+use super::jobs::Work;
 use super::topic_map::{Seed, TopicMap};
 
 /// Topics that one pattern subscription follows; past it the subscription ends, because positions could not be kept.
@@ -32,13 +33,22 @@ pub struct Joining {
     pub positions: Option<Vec<TopicPosition>>,
     /// Whether to be told who joins and leaves.
     pub presence: bool,
+    /// Share the messages with this work group of one topic.
+    pub group: Option<Group>,
+    /// Jobs that may be held unsettled, where the group is joined.
+    pub max_in_flight: Option<u32>,
 }
 
 impl Joining {
     /// Joins from now on.
     #[must_use]
     pub fn new(pattern: impl Into<Pattern>) -> Self {
-        Self { pattern: pattern.into(), since: None, replay: None, positions: None, presence: false }
+        Self { pattern: pattern.into(), since: None, replay: None, positions: None, presence: false, group: None, max_in_flight: None }
+    }
+
+    /// What undoes the join.
+    pub(crate) fn leaving(&self) -> LeaveArgs {
+        LeaveArgs { group: self.group, ..LeaveArgs::new(self.pattern) }
     }
 }
 
@@ -69,6 +79,8 @@ pub(crate) struct Subscription {
     pub(crate) member: bool,
     pub(crate) repairs: u32,
     feeds: TopicMap<Feed>,
+    /// What it holds, where it is of a work group: then it follows no feed.
+    pub(crate) work: Option<Work>,
     /// Whether all topics of the pattern were listed: then one that is not known begins at its first message.
     complete: bool,
     asked: HashMap<Topic, Position>,
@@ -98,8 +110,22 @@ impl Subscriptions {
         self.all.len()
     }
 
-    pub(crate) fn has_pattern(&self, pattern: &Pattern) -> bool {
-        self.all.values().any(|subscription| subscription.joining.pattern == *pattern)
+    /// Whether the same was joined.
+    pub(crate) fn has(&self, joining: &Joining) -> bool {
+        self.all.values().any(|known| known.joining.pattern == joining.pattern && known.joining.group == joining.group)
+    }
+
+    /// The subscription of a work group.
+    pub(crate) fn worker(&mut self, topic: &Topic, group: &Group) -> Option<(SubscriptionId, &mut Subscription)> {
+        let of = |work: &Work| work.topic == *topic && work.group == *group;
+        self.all.iter_mut().find(|(_, subscription)| subscription.work.as_ref().is_some_and(of)).map(|(id, subscription)| (*id, subscription))
+    }
+
+    /// The subscriptions of all work groups of a topic that have an answer to their join.
+    pub(crate) fn workers_of(&self, topic: &Topic) -> Vec<SubscriptionId> {
+        let of =
+            |subscription: &Subscription| subscription.phase == Phase::Live && subscription.work.as_ref().is_some_and(|work| work.topic == *topic);
+        self.all.iter().filter(|(_, subscription)| of(subscription)).map(|(id, _)| *id).collect()
     }
 
     pub(crate) fn insert(&mut self, id: SubscriptionId, joining: Joining, deadline: u64) {
@@ -167,7 +193,12 @@ impl Subscriptions {
         if self.routes.len() >= ROUTES_MAX {
             self.routes.clear();
         }
-        let followers = self.all.iter().filter(|(_, subscription)| subscription.joining.pattern.matches(topic)).map(|(id, _)| *id).collect();
+        let followers = self
+            .all
+            .iter()
+            .filter(|(_, subscription)| subscription.work.is_none() && subscription.joining.pattern.matches(topic))
+            .map(|(id, _)| *id)
+            .collect();
         self.routes.entry(*topic).or_insert(followers)
     }
 
@@ -187,7 +218,9 @@ impl Subscriptions {
 impl Subscription {
     fn new(joining: Joining, deadline: u64, seed: Seed) -> Self {
         let mut feeds = TopicMap::with_hasher(seed);
-        if let Some(topic) = joining.pattern.as_topic() {
+        let topic = joining.pattern.as_topic();
+        let work = topic.zip(joining.group).map(|(topic, group)| Work::new(topic, group));
+        if let Some(topic) = topic.filter(|_| work.is_none()) {
             feeds.insert(topic, Feed::default());
         }
         Self {
@@ -199,6 +232,7 @@ impl Subscription {
             member: false,
             repairs: 0,
             feeds,
+            work,
             complete: false,
             asked: HashMap::new(),
         }
@@ -212,11 +246,14 @@ impl Subscription {
     pub(crate) fn join_args(&mut self, envelope_bytes_max: usize) -> JoinArgs {
         let mut args = JoinArgs::new(self.joining.pattern);
         args.presence = self.joining.presence;
+        (args.group, args.max_in_flight) = (self.joining.group, self.joining.max_in_flight);
         self.asked.clear();
         if !self.joined_before {
             args.since = self.joining.since;
             args.replay = self.joining.replay;
             args.positions.clone_from(&self.joining.positions);
+        } else if let Some(work) = &self.work {
+            args.since = work.at();
         } else if let Some(topic) = self.joining.pattern.as_topic() {
             args.since = self.feeds.get(&topic).and_then(Feed::at);
         } else {
@@ -239,6 +276,10 @@ impl Subscription {
         for start in &result.topics {
             let topic = start.topic();
             let asked = self.asked.get(&topic).copied();
+            if let Some(work) = &mut self.work {
+                overdue.extend(work.start(start.start, result.group.as_ref(), asked).map(|gap| (topic, gap)));
+                continue;
+            }
             let feed = self.feeds.entry(topic).or_default();
             // Born while we were away: all its messages are wanted.
             let is_born = self.joined_before && asked.is_none() && self.complete && feed.at().is_none();
