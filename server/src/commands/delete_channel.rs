@@ -28,6 +28,14 @@ impl Home {
         let (id, members) = (lane.id, lane.members.len() as u64);
         let event: bytes::Bytes = encode_event(&EventBody::Deleted(Deleted { by: asked.who.client }), Some(&topic), &self.timestamp).into();
         lane.tell_shards(&mut self.egress, || Delivery::Ended { lane: id, event: event.clone() });
+        // Members of groups are in no audience.
+        for (conn, member) in &lane.members {
+            let mut told = (!member.hears()).then(|| event.clone());
+            for (group, _) in lane.groups.iter().filter(|(_, group)| group.workers.contains_key(conn)) {
+                let reply = told.take();
+                self.egress.push(conn.shard, Delivery::ExitGroup { lane: id, conn: conn.key, group: *group, reply });
+            }
+        }
         let queued = self.remove_lane(key).map(|lane| lane.queue).unwrap_or_default();
         self.shared.telemetry.tell(&Signal::Deleted { topic, client: asked.who.client });
         self.egress.ok(&asked, &DeleteChannelResult { members });

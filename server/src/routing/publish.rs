@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::Home;
 use super::lane::{Lane, Pending};
 use super::op::{LaneOp, PublishOp};
+use crate::fanout::Delivery;
 use crate::slots::Key;
 use crate::storage::{Appended, Entry, StoreError, Verdict};
 
@@ -31,7 +32,7 @@ impl Home {
     }
 
     pub(super) fn published(&mut self, key: Key, pending: Pending, appended: Result<Appended, StoreError>) {
-        let Pending::Op(LaneOp::Publish(publish)) = pending else { return };
+        let Pending::Op(LaneOp::Publish(mut publish)) = pending else { return };
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let topic = lane.topic;
         let (position, duplicate) = match appended {
@@ -52,6 +53,7 @@ impl Home {
                 } else if lane.gather(body) {
                     self.gathered.push(key);
                 }
+                self.stock(key);
                 (position, false)
             }
             Ok(Appended::Duplicate { position }) => (position, true),
@@ -60,6 +62,9 @@ impl Home {
             }
             Err(error) => return self.refuse_store(&publish.asked, Some(topic), &error),
         };
+        if let Some(next) = publish.then.take() {
+            self.egress.push(self.shard, Delivery::Relay { next });
+        }
         if publish.ack {
             let durability = self.durability(key);
             self.egress.ok(&publish.asked, &PublishResult { position: Some(position), durability, duplicate });

@@ -26,7 +26,7 @@ impl Session {
             correlation_id: publish.correlation_id,
             exclude_sender: publish.exclude_sender,
         };
-        let delivery = Delivery { head, headers: publish.headers, payload: publish.payload };
+        let delivery = Delivery { head, headers: publish.headers, payload: publish.payload, job: None };
         let publish = PublishOp {
             target: publish.target,
             entry: Entry::encode(&delivery),
@@ -36,6 +36,7 @@ impl Session {
             ack: publish.ack || publish.exclude_sender || self.channel == Channel::Http,
             exclude_sender: publish.exclude_sender,
             received_us: cx.received_us,
+            then: None,
             asked,
         };
         let homes = &cx.shared.homes;

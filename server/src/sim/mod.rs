@@ -62,6 +62,10 @@ pub enum Sabotage {
     TrimSilently,
     /// A slow reader's queue has no bound (G14).
     NoOutboxBound,
+    /// A job that was acknowledged is given out again (spec 006).
+    ForgetAcks,
+    /// A job whose member is gone is given to nobody (spec 006).
+    LoseJobsOfTheDead,
 }
 
 /// How a bus is begun.

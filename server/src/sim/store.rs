@@ -11,7 +11,8 @@ use super::{Rng, Sabotage};
 use crate::clock::Moment;
 use crate::clock::manual::ManualClock;
 use crate::storage::{
-    Answer, Appended, Entry, Fingerprint, LogSettings, LogState, MemoryStore, Page, Progress, ReadRange, Store, StoreCounters, Ticket,
+    Answer, Appended, Claimed, Entry, Fingerprint, Freed, GroupAnswer, GroupBegin, GroupId, GroupOpened, GroupSettings, GroupStore, Holder, Jobs,
+    LogSettings, LogState, MemoryStore, Outcome, Page, Progress, ReadRange, Settled, Store, StoreCounters, Ticket, Want, Whose,
 };
 
 /// Answers that are on their way, each with its moment.
@@ -90,6 +91,66 @@ impl LateStore {
     }
 }
 
+impl LateStore {
+    /// What a working store says of a group, now or later.
+    fn group<T>(&mut self, of: &GroupId, ticket: Ticket, wrap: fn(T) -> GroupAnswer, ask: impl FnOnce(&mut MemoryStore) -> Progress<T>) -> Progress<T>
+    where
+        T: Clone,
+    {
+        let answer = ask(&mut self.inner);
+        let Progress::Done(result) = answer else { return answer };
+        let mut late = self.late.borrow_mut();
+        let stuck = late.stuck.contains(&of.topic);
+        let delay_ms = if stuck || self.delay_ms_max == 0 { 0 } else { self.rng.below(self.delay_ms_max + 1) };
+        if !stuck && delay_ms == 0 {
+            return Progress::Done(result);
+        }
+        let answer = Answer::Group(result.map(wrap));
+        if stuck {
+            late.held.push((of.topic, ticket, answer));
+        } else {
+            late.answers.push_back((self.clock.now().plus_ms(delay_ms), ticket, answer));
+        }
+        Progress::Later
+    }
+}
+
+impl GroupStore for LateStore {
+    fn open_group(&mut self, of: &GroupId, begin: GroupBegin, settings: &GroupSettings, now: Moment, ticket: Ticket) -> Progress<GroupOpened> {
+        self.group(of, ticket, GroupAnswer::Opened, |inner| inner.open_group(of, begin, settings, now, ticket))
+    }
+
+    fn claim(&mut self, of: &GroupId, holder: Holder, want: Want, now: Moment, ticket: Ticket) -> Progress<Claimed> {
+        self.group(of, ticket, GroupAnswer::Claimed, |inner| inner.claim(of, holder, want, now, ticket))
+    }
+
+    fn settle(&mut self, of: &GroupId, holder: Holder, jobs: Jobs<'_>, outcome: &Outcome, now: Moment, ticket: Ticket) -> Progress<Settled> {
+        let forgetful = self.sabotage == Some(Sabotage::ForgetAcks) && *outcome == Outcome::Done;
+        let again = Outcome::Again { delay_ms: 0, reason: None };
+        let outcome = if forgetful { &again } else { outcome };
+        self.group(of, ticket, GroupAnswer::Settled, |inner| inner.settle(of, holder, jobs, outcome, now, ticket))
+    }
+
+    fn free(&mut self, of: &GroupId, whose: Whose, now: Moment, ticket: Ticket) -> Progress<Freed> {
+        let lost = self.sabotage == Some(Sabotage::LoseJobsOfTheDead);
+        self.group(of, ticket, GroupAnswer::Freed, |inner| {
+            let freed = inner.free(of, whose, now, ticket);
+            if let (true, Whose::Of(_), Progress::Done(Ok(freed))) = (lost, whose, &freed) {
+                // Nobody holds them any more, and nobody gets them: as if they had been done.
+                let seqs: Vec<u64> = freed.held.iter().map(|(_, seq)| *seq).collect();
+                let thief = Holder(1);
+                let _ = inner.claim(of, thief, Want { jobs: seqs.len(), bytes: u64::MAX }, now, ticket);
+                let _ = inner.settle(of, thief, Jobs { epoch: freed.state.cursor.epoch, seqs: &seqs }, &Outcome::Done, now, ticket);
+            }
+            freed
+        })
+    }
+
+    fn forget_group(&mut self, of: &GroupId, ticket: Ticket) -> Progress<()> {
+        self.group(of, ticket, |()| GroupAnswer::Forgotten, |inner| inner.forget_group(of, ticket))
+    }
+}
+
 impl Store for LateStore {
     fn kind(&self) -> &'static str {
         self.inner.kind()
@@ -127,6 +188,10 @@ impl Store for LateStore {
     fn delete(&mut self, topic: &Topic, ticket: Ticket) -> Progress<()> {
         let deleted = self.inner.delete(topic, ticket);
         self.answer(topic, ticket, deleted, Answer::Deleted)
+    }
+
+    fn groups(&mut self) -> Option<&mut dyn GroupStore> {
+        Some(self)
     }
 
     fn poll_answer(&mut self, _cx: &mut Context<'_>) -> Poll<(Ticket, Answer)> {
