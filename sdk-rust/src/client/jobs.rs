@@ -200,7 +200,7 @@ impl Jobs {
                 Some(Item::JobsLost(jobs)) => Some(WorkItem::Lost(jobs)),
                 Some(Item::Ended(reason)) => Some(WorkItem::Ended(reason)),
                 // What ordinary members are told.
-                Some(Item::Message(_) | Item::Presence { .. } | Item::Deleted { .. }) => continue,
+                Some(Item::Message(_) | Item::Presence { .. } | Item::Deleted { .. } | Item::Missed(_)) => continue,
                 None => None,
             });
         }

@@ -48,6 +48,8 @@ pub enum Item {
     },
     /// So many jobs of a work group went to others.
     JobsLost(u64),
+    /// So many messages of an inbox gave way; told before the first one after them.
+    Missed(u64),
     /// The last item: why nothing more comes.
     Ended(EndReason),
 }
@@ -83,6 +85,8 @@ struct State {
     bytes: usize,
     /// Gaps in place of items that gave way; they come before all items.
     conflated: VecDeque<(Topic, Gap)>,
+    /// Messages without a topic that gave way; told before everything else.
+    missed: u64,
     reader: Option<Waker>,
     reader_gone: bool,
     ended: bool,
@@ -139,6 +143,9 @@ impl Queue {
 
     pub(crate) fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
         let mut state = self.lock();
+        if state.missed > 0 {
+            return Poll::Ready(Some(Item::Missed(std::mem::take(&mut state.missed))));
+        }
         if let Some((topic, gap)) = state.conflated.pop_front() {
             return Poll::Ready(Some(Item::Gap { topic, gap }));
         }
@@ -190,9 +197,9 @@ impl State {
         self.bytes = self.items.iter().map(Item::bytes).sum();
     }
 
-    /// Drops the oldest message or gap, and remembers what is missing.
+    /// Drops the oldest message, or word of missing ones, and remembers what is missing.
     fn give_way(&mut self) {
-        let oldest = self.items.iter().position(|item| matches!(item, Item::Message(_) | Item::Gap { .. })).unwrap_or(0);
+        let oldest = self.items.iter().position(|item| matches!(item, Item::Message(_) | Item::Gap { .. } | Item::Missed(_))).unwrap_or(0);
         let Some(item) = self.items.remove(oldest) else { return };
         self.bytes -= item.bytes();
         let (topic, from, to) = match &item {
@@ -200,8 +207,9 @@ impl State {
                 (Some(topic), Some(position)) => {
                     (*topic, Some(arqonbus_protocol::Position { seq: position.seq.saturating_sub(1), ..position }), position)
                 }
-                _ => return,
+                _ => return self.missed += 1,
             },
+            Item::Missed(count) => return self.missed += count,
             Item::Gap { topic, gap } => (*topic, gap.from, gap.to),
             // Presence is eventual: `members` has the truth.
             // Jobs are never conflated.
@@ -220,7 +228,9 @@ impl Item {
             Self::Message(message) | Self::Job { message, .. } => {
                 MESSAGE_OVERHEAD_BYTES + message.payload_json().len() + message.headers_json().map_or(0, str::len)
             }
-            Self::Gap { .. } | Self::Presence { .. } | Self::Deleted { .. } | Self::JobsLost(_) | Self::Ended(_) => MESSAGE_OVERHEAD_BYTES,
+            Self::Gap { .. } | Self::Presence { .. } | Self::Deleted { .. } | Self::JobsLost(_) | Self::Missed(_) | Self::Ended(_) => {
+                MESSAGE_OVERHEAD_BYTES
+            }
         }
     }
 }

@@ -48,7 +48,7 @@ impl Core {
             (Target::Topic(topic), Some(job)) => self.on_job(topic, job, delivery),
             (Target::Topic(topic), None) => self.on_topic_message(topic, delivery, now),
             (Target::Room(_) | Target::Client(_) | Target::User(_) | Target::Everyone, _) => {
-                self.events.push_back(Event::Inbox(Message::from_delivery(delivery)));
+                self.on_inbox_message(Message::from_delivery(delivery));
             }
         }
     }

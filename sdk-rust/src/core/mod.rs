@@ -20,6 +20,7 @@ mod feed;
 mod inbound;
 mod jobs;
 mod link;
+mod mailbox;
 mod output;
 mod phase;
 mod publishes;
@@ -41,6 +42,7 @@ pub use subscriptions::{Joining, PATTERN_TOPICS_MAX};
 
 use calls::{Asker, Calls};
 use jobs::Settlings;
+use mailbox::Mailbox;
 use phase::{Finishing, Phase};
 use publishes::Publishes;
 use rng::Rng;
@@ -66,6 +68,7 @@ pub struct Core {
     calls: Calls,
     subscriptions: Subscriptions,
     settlings: Settlings,
+    mailbox: Mailbox,
     next_call: u64,
 }
 
@@ -101,6 +104,7 @@ impl Core {
             calls: Calls::default(),
             subscriptions,
             settlings: Settlings::default(),
+            mailbox: Mailbox::default(),
             next_call: 0,
         }
     }
