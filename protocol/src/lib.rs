@@ -30,8 +30,8 @@ mod timestamp;
 pub use codes::{CloseCode, ErrorCode, Permission, Retry};
 pub use commands::*;
 pub use envelope::{
-    ClientEnvelope, Delivery, DeliveryHead, ErrorEnvelope, Event, Malformed, Publish, Request, Response, ServerEnvelope, Target, encode_command,
-    encode_error, encode_event, encode_history, encode_ok, encode_refused,
+    ClientEnvelope, Delivery, DeliveryHead, ErrorEnvelope, Event, Malformed, Publish, Request, Response, ServerEnvelope, Target, encode_acked,
+    encode_command, encode_error, encode_event, encode_history, encode_ok, encode_refused,
 };
 pub use events::*;
 pub use ids::{ClientId, CorrelationId, Epoch, MessageId, UserId};

@@ -161,6 +161,18 @@ async def test_what_comes_without_an_inbox_is_kept_and_what_gives_way_is_told(ar
             inbox.on_missed(lambda told: missed.append(told.count))
             assert [(await anext(inbox)).payload for _ in range(1_024)] == list(range(6, 1_030))
         assert missed == [6]
+        await asyncio.gather(*(bus.private(grace.client_id, number) for number in range(1_030)))
+        await grace.ping()
+        async with grace.inbox() as inbox:
+            items = inbox.items()
+            match await anext(items):
+                case arqonbus.Missed(count):
+                    assert count == 6
+                case message:
+                    pytest.fail(f"{message}")
+            message = await anext(items)
+            assert isinstance(message, arqonbus.Message)
+            assert message.payload == 6
 
 
 async def test_history_is_paged_in_both_directions(arqonbus_server: Server, room: str) -> None:
@@ -231,6 +243,12 @@ async def test_what_cannot_be_sent_is_refused_before_it_is_sent(arqonbus_server:
             await bus.publish(f"{room}:a", "x" * 2_000_000)
         with pytest.raises(TypeError, match="no such option: wrong"):
             await bus.publish(f"{room}:a", 1, wrong=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        with pytest.raises(TypeError, match="no such option: since, wrong"):
+            await bus.request(f"{room}:a", 1, since=1, wrong=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        with pytest.raises(TypeError, match="no such option: wrong"):
+            bus.join(f"{room}:a", wrong=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        with pytest.raises(TypeError, match="no such option: wrong"):
+            bus.history(f"{room}:a", wrong=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
         with pytest.raises(arqonbus.Invalid):
             await bus.join("a:b*c")
         with pytest.raises(InvalidName):

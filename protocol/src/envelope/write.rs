@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Target;
 use crate::Position;
+use crate::json::Write;
 
 /// An object being written, `type` first.
 pub(super) struct ObjectWriter<'o> {
@@ -58,24 +59,20 @@ impl<'o> ObjectWriter<'o> {
         self.out.extend_from_slice(json);
     }
 
+    pub(super) fn written(&mut self, key: &str, value: &dyn Write) {
+        self.key(key);
+        value.write(self.out);
+    }
+
     /// Whatever serializes, without a copy of it between.
     pub(super) fn json(&mut self, key: &str, value: &impl Serialize) {
         self.key(key);
         serde_json::to_writer(&mut *self.out, value).expect("wire types serialize");
     }
 
-    pub(super) fn number(&mut self, key: &str, mut number: u64) {
-        let mut digits = [0_u8; 20];
-        let mut first = digits.len();
-        loop {
-            first -= 1;
-            digits[first] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
-        }
-        self.raw(key, &digits[first..]);
+    pub(super) fn number(&mut self, key: &str, number: u64) {
+        self.key(key);
+        crate::json::number(number, self.out);
     }
 
     /// `room`, `channel`, `to`.
@@ -89,6 +86,15 @@ impl<'o> ObjectWriter<'o> {
             Target::Client(client) => self.text("to", client.as_bytes()),
             Target::User(_) | Target::Everyone => self.text("to", target.to_string().as_bytes()),
         }
+    }
+
+    /// An object with at least one member, whose comma makes way for the brace.
+    pub(super) fn object(&mut self, key: &str, write: impl FnOnce(&mut ObjectWriter<'_>)) {
+        self.key(key);
+        let brace = self.out.len();
+        write(&mut ObjectWriter::within(self.out));
+        self.out[brace] = b'{';
+        self.out.push(b'}');
     }
 
     pub(super) fn close(self) {
