@@ -126,6 +126,10 @@ pub(crate) enum LaneOp {
     },
     /// About a work group.
     Group(GroupOp),
+    /// The log was deleted on another node.
+    Ended {
+        by: ClientId,
+    },
 }
 
 /// A message that is ready to be stored and delivered.
@@ -183,7 +187,7 @@ impl LaneOp {
             | Self::Members { asked, .. }
             | Self::History { asked, .. } => Some(asked),
             Self::Group(op) => op.asked(),
-            Self::CatchUp { .. } | Self::Born { .. } | Self::LeavePattern { .. } | Self::Unname { .. } => None,
+            Self::CatchUp { .. } | Self::Born { .. } | Self::LeavePattern { .. } | Self::Unname { .. } | Self::Ended { .. } => None,
         }
     }
 }

@@ -6,11 +6,11 @@ use arqonbus_protocol::{ErrorCode, EventBody, Gap, GapReason, Position, PublishR
 use bytes::Bytes;
 
 use super::Home;
-use super::lane::{Lane, Pending};
-use super::op::{LaneOp, PublishOp};
+use super::lane::Lane;
+use super::op::PublishOp;
 use crate::fanout::Delivery;
 use crate::slots::Key;
-use crate::storage::{Appended, Entry, StoreError, Verdict};
+use crate::storage::{Appended, Entry, Progress, StoreError, Verdict};
 
 impl Home {
     pub(super) fn publish(&mut self, key: Key, mut publish: Box<PublishOp>) {
@@ -27,12 +27,13 @@ impl Home {
         let ticket = self.ticket();
         // Nobody reads the text again: the store may write the position into it.
         let entry = Entry { text: std::mem::take(&mut publish.entry.text), ..publish.entry };
-        let appended = self.store.append(&topic, entry, publish.fingerprint, self.now, ticket);
-        self.answered(key, ticket, Pending::Op(LaneOp::Publish(publish)), appended, Self::published);
+        match self.store.append(&topic, entry, publish.fingerprint, self.now, ticket) {
+            Progress::Done(appended) => self.published(key, publish, appended),
+            Progress::Later => self.await_append(key, ticket, publish),
+        }
     }
 
-    pub(super) fn published(&mut self, key: Key, pending: Pending, appended: Result<Appended, StoreError>) {
-        let Pending::Op(LaneOp::Publish(mut publish)) = pending else { return };
+    pub(super) fn published(&mut self, key: Key, mut publish: Box<PublishOp>, appended: Result<Appended, StoreError>) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let topic = lane.topic;
         let (position, duplicate) = match appended {

@@ -1,7 +1,7 @@
 //! A memory store that answers late, and breaks promises where it is told to.
 
 use std::cell::RefCell;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -12,7 +12,7 @@ use crate::clock::Moment;
 use crate::clock::manual::ManualClock;
 use crate::storage::{
     Answer, Appended, Claimed, Entry, Fingerprint, Freed, GroupAnswer, GroupBegin, GroupId, GroupOpened, GroupSettings, GroupStore, Holder, Jobs,
-    LogSettings, LogState, MemoryStore, Outcome, Page, Progress, ReadRange, Settled, Store, StoreCounters, Ticket, Want, Whose,
+    LogSettings, LogState, MemoryStore, Outcome, Page, Progress, ReadRange, Settled, Store, StoreCounters, StoreError, Ticket, Told, Want, Whose,
 };
 
 /// Answers that are on their way, each with its moment.
@@ -22,12 +22,38 @@ pub(super) struct Late {
     /// Topics whose questions are answered only once they are let go.
     pub(super) stuck: HashSet<Topic>,
     held: Vec<(Topic, Ticket, Answer)>,
+    /// When the last answer about a topic is due: what a store says of one log is in order.
+    last_due: HashMap<Topic, Moment>,
 }
 
 impl Late {
     /// When the first answer is due.
     pub(super) fn next_due(&self) -> Option<Moment> {
         self.answers.iter().map(|(due, ..)| *due).min()
+    }
+
+    /// Takes an answer that comes in so many milliseconds, or after those that came before; gives it back where that is now.
+    fn put_off<T>(
+        &mut self,
+        topic: &Topic,
+        ticket: Ticket,
+        now: Moment,
+        delay_ms: u64,
+        result: Result<T, StoreError>,
+        wrap: impl FnOnce(Result<T, StoreError>) -> Answer,
+    ) -> Progress<T> {
+        if self.stuck.contains(topic) {
+            self.held.push((*topic, ticket, wrap(result)));
+            return Progress::Later;
+        }
+        let before = self.last_due.get(topic).copied().filter(|due| *due >= now);
+        if delay_ms == 0 && before.is_none() {
+            return Progress::Done(result);
+        }
+        let due = now.plus_ms(delay_ms).max(before.unwrap_or(now));
+        self.last_due.insert(*topic, due);
+        self.answers.push_back((due, ticket, wrap(result)));
+        Progress::Later
     }
 
     /// Lets the questions of `topic` be answered.
@@ -57,25 +83,14 @@ impl LateStore {
     }
 
     /// Gives an answer now or later.
-    fn answer<T>(
-        &mut self,
-        topic: &Topic,
-        ticket: Ticket,
-        progress: Progress<T>,
-        wrap: fn(Result<T, crate::storage::StoreError>) -> Answer,
-    ) -> Progress<T> {
+    fn answer<T>(&mut self, topic: &Topic, ticket: Ticket, progress: Progress<T>, wrap: fn(Result<T, StoreError>) -> Answer) -> Progress<T> {
         let Progress::Done(result) = progress else { return progress };
-        let mut late = self.late.borrow_mut();
-        if late.stuck.contains(topic) {
-            late.held.push((*topic, ticket, wrap(result)));
-            return Progress::Later;
-        }
-        let delay_ms = if self.delay_ms_max == 0 { 0 } else { self.rng.below(self.delay_ms_max + 1) };
-        if delay_ms == 0 {
-            return Progress::Done(result);
-        }
-        late.answers.push_back((self.clock.now().plus_ms(delay_ms), ticket, wrap(result)));
-        Progress::Later
+        let delay_ms = self.delay_ms();
+        self.late.borrow_mut().put_off(topic, ticket, self.clock.now(), delay_ms, result, wrap)
+    }
+
+    fn delay_ms(&mut self) -> u64 {
+        if self.delay_ms_max == 0 { 0 } else { self.rng.below(self.delay_ms_max + 1) }
     }
 
     /// Says where an entry would go without putting it there.
@@ -93,25 +108,17 @@ impl LateStore {
 
 impl LateStore {
     /// What a working store says of a group, now or later.
-    fn group<T>(&mut self, of: &GroupId, ticket: Ticket, wrap: fn(T) -> GroupAnswer, ask: impl FnOnce(&mut MemoryStore) -> Progress<T>) -> Progress<T>
-    where
-        T: Clone,
-    {
+    fn group<T>(
+        &mut self,
+        of: &GroupId,
+        ticket: Ticket,
+        wrap: fn(T) -> GroupAnswer,
+        ask: impl FnOnce(&mut MemoryStore) -> Progress<T>,
+    ) -> Progress<T> {
         let answer = ask(&mut self.inner);
         let Progress::Done(result) = answer else { return answer };
-        let mut late = self.late.borrow_mut();
-        let stuck = late.stuck.contains(&of.topic);
-        let delay_ms = if stuck || self.delay_ms_max == 0 { 0 } else { self.rng.below(self.delay_ms_max + 1) };
-        if !stuck && delay_ms == 0 {
-            return Progress::Done(result);
-        }
-        let answer = Answer::Group(result.map(wrap));
-        if stuck {
-            late.held.push((of.topic, ticket, answer));
-        } else {
-            late.answers.push_back((self.clock.now().plus_ms(delay_ms), ticket, answer));
-        }
-        Progress::Later
+        let delay_ms = self.delay_ms();
+        self.late.borrow_mut().put_off(&of.topic, ticket, self.clock.now(), delay_ms, result, |result| Answer::Group(result.map(wrap)))
     }
 }
 
@@ -194,12 +201,15 @@ impl Store for LateStore {
         Some(self)
     }
 
-    fn poll_answer(&mut self, _cx: &mut Context<'_>) -> Poll<(Ticket, Answer)> {
-        let now = self.clock.now();
+    fn close(&mut self, topic: &Topic) {
+        self.inner.close(topic);
+    }
+
+    fn poll_told(&mut self, now: Moment, _cx: &mut Context<'_>) -> Poll<Told> {
         let mut late = self.late.borrow_mut();
         let due = late.answers.iter().position(|(due, ..)| *due <= now);
         match due.and_then(|at| late.answers.remove(at)) {
-            Some((_, ticket, answer)) => Poll::Ready((ticket, answer)),
+            Some((_, ticket, answer)) => Poll::Ready(Told::Answer(ticket, answer)),
             None => Poll::Pending,
         }
     }
