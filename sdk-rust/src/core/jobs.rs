@@ -1,7 +1,8 @@
 //! Jobs of work groups: held until they are settled, settled in batches, lost with the connection.
 
 use arqonbus_protocol::{
-    AckArgs, AckResult, CommandArgs, Delivery, Epoch, ErrorCode, Gap, Group, GroupStart, JobHead, MessageId, NackArgs, Position, RawJson, Refusal, Topic, encode_command, limits,
+    AckArgs, AckResult, CommandArgs, Delivery, Epoch, ErrorCode, Gap, Group, GroupStart, JobHead, MessageId, NackArgs, Position, RawJson, Refusal,
+    Topic, encode_command, limits,
 };
 
 use super::calls::Asker;
