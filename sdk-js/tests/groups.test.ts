@@ -77,7 +77,7 @@ void test("a worker that goes leaves its jobs to others, and is told when its co
       sockets.push(this);
     }
   };
-  await using goes = await connect(server.url, { WebSocket: Seen, backoff: { baseMs: 20, capMs: 100 } });
+  await using goes = await connect(server.url, { WebSocket: Seen as never, backoff: { baseMs: 20, capMs: 100 } });
   const name = fresh();
   const lost = await goes.join<number>(name, { group: "workers" });
   await bus.publish(name, 7);
