@@ -103,9 +103,8 @@ impl Bus {
         future: Py<PyAny>,
     ) -> PyResult<()> {
         let (client, sent) = (self.client()?, Sent::new(topic, payload, options)?);
-        let topic = topic.to_owned();
         self.begin(py, future, async move {
-            let mut request = client.request_json(topic, &sent.payload);
+            let mut request = client.request_json_to(sent.target, &sent.payload);
             for (name, value) in sent.headers {
                 request = request.header(name, value);
             }

@@ -28,7 +28,7 @@ struct Sending<'py> {
 
 /// The same, without Python.
 pub(crate) struct Sent {
-    target: Target,
+    pub(crate) target: Target,
     pub(crate) payload: String,
     pub(crate) headers: Vec<(String, String)>,
     id: Option<String>,

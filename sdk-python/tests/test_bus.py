@@ -135,6 +135,22 @@ async def test_private_messages_and_broadcasts_come_to_the_inbox(arqonbus_server
             await bus.private("user:nobody", 1)
 
 
+async def test_a_client_or_a_user_can_be_asked(arqonbus_server: Server) -> None:
+    async with arqonbus.connect(arqonbus_server.url, user="hedy") as hedy, arqonbus.connect(arqonbus_server.url) as bus:
+
+        async def answer() -> None:
+            async with hedy.inbox() as inbox:
+                async for request in inbox:
+                    await hedy.reply(request, [request.payload])
+
+        answering = asyncio.create_task(answer())
+        assert (await bus.request_private(hedy.client_id, 1)).payload == [1]
+        assert (await bus.request_private("user:hedy", 2)).payload == [2]
+        with pytest.raises(NoResponder):
+            await bus.request_private("user:nobody", 3)
+        answering.cancel()
+
+
 async def test_what_comes_without_an_inbox_is_kept_and_what_gives_way_is_told(arqonbus_server: Server) -> None:
     async with arqonbus.connect(arqonbus_server.url) as grace, arqonbus.connect(arqonbus_server.url) as bus:
         await asyncio.gather(*(bus.private(grace.client_id, number) for number in range(1_030)))

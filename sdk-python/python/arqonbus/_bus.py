@@ -202,6 +202,12 @@ class Bus(Commands):
         self._native.request(topic, payload, checked(options, RequestOptions), future)
         return await future  # type: ignore[no-any-return]
 
+    async def request_private(
+        self, to: str, payload: object, *, headers: Mapping[str, str] | None = None, timeout: float | None = None
+    ) -> Message:
+        """Sends a request to one client (`c_…`) or to a user (`user:ada`), whose inbox gets it; the first reply counts."""
+        return await self.request(f"to/{to}", payload, headers=headers, timeout=timeout)
+
     async def reply(self, request: Message, payload: object) -> Ack:
         """Answers a request that was received."""
         future = self._link.future()

@@ -121,6 +121,10 @@ pub(crate) enum LaneOp {
     Unname {
         conn: ConnId,
     },
+    /// The log was deleted on another node.
+    Ended {
+        by: ClientId,
+    },
 }
 
 /// A message that is ready to be stored and delivered.
@@ -134,6 +138,8 @@ pub(crate) struct PublishOp {
     pub(crate) request: bool,
     pub(crate) ack: bool,
     pub(crate) exclude_sender: bool,
+    /// Whether its sender would send it again where its connection is closed without an answer.
+    pub(crate) resent: bool,
     /// When it was read, in microseconds of the clock.
     pub(crate) received_us: u64,
 }
@@ -175,7 +181,7 @@ impl LaneOp {
             | Self::Info { asked, .. }
             | Self::Members { asked, .. }
             | Self::History { asked, .. } => Some(asked),
-            Self::CatchUp { .. } | Self::Born { .. } | Self::LeavePattern { .. } | Self::Unname { .. } => None,
+            Self::CatchUp { .. } | Self::Born { .. } | Self::LeavePattern { .. } | Self::Unname { .. } | Self::Ended { .. } => None,
         }
     }
 }
