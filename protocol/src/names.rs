@@ -2,7 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::inline::{Inline, Invalid, inline_text, text_traits};
+use crate::inline::{Alphabet, Inline, Invalid, inline_text, text_traits};
+
+const NAME: Alphabet = Alphabet::alphanumeric_and(b"_.-");
 
 inline_text! {
     /// A room: 1–64 bytes of `[A-Za-z0-9_.-]`, not dots only. A leading `_` is the server's.
@@ -12,6 +14,11 @@ inline_text! {
 inline_text! {
     /// A channel within a room; the same form as a [`Room`].
     Channel, 64, is_name, "a name is 1 to 64 of A-Z a-z 0-9 _ . - and not only dots", r"^(?!\.+$)[A-Za-z0-9_.-]{1,64}$"
+}
+
+inline_text! {
+    /// A work group of one topic: as a [`Channel`], without a leading `_`.
+    Group, 64, is_group, "a group's name is 1 to 64 of A-Z a-z 0-9 _ . - and not only dots, without a leading _", r"^(?!_)(?!\.+$)[A-Za-z0-9_.-]{1,64}$"
 }
 
 impl Room {
@@ -30,8 +37,12 @@ impl Channel {
     }
 }
 
+fn is_group(bytes: &[u8]) -> bool {
+    is_name(bytes) && bytes[0] != b'_'
+}
+
 fn is_name(bytes: &[u8]) -> bool {
-    bytes.iter().all(|c| c.is_ascii_alphanumeric() || b"_.-".contains(c)) && bytes.iter().any(|c| *c != b'.')
+    NAME.spells(bytes) && bytes.iter().any(|c| *c != b'.')
 }
 
 /// `room:channel`, the unit of order and history.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Target;
+use super::{JobHead, Target};
 use crate::Position;
 use crate::json::Write;
 
@@ -32,6 +32,12 @@ impl<'o> ObjectWriter<'o> {
             self.number("seq", position.seq);
         }
         offset
+    }
+
+    /// `group` and `delivery`.
+    pub(super) fn job(&mut self, job: &JobHead) {
+        self.text("group", job.group.as_bytes());
+        self.number("delivery", u64::from(job.delivery));
     }
 
     fn key(&mut self, key: &str) {
@@ -86,6 +92,15 @@ impl<'o> ObjectWriter<'o> {
             Target::Client(client) => self.text("to", client.as_bytes()),
             Target::User(_) | Target::Everyone => self.text("to", target.to_string().as_bytes()),
         }
+    }
+
+    /// An object with at least one member, whose comma makes way for the brace.
+    pub(super) fn object(&mut self, key: &str, write: impl FnOnce(&mut ObjectWriter<'_>)) {
+        self.key(key);
+        let brace = self.out.len();
+        write(&mut ObjectWriter::within(self.out));
+        self.out[brace] = b'{';
+        self.out.push(b'}');
     }
 
     pub(super) fn close(self) {

@@ -11,22 +11,37 @@ use super::{Rng, Sabotage};
 use crate::clock::Moment;
 use crate::clock::manual::ManualClock;
 use crate::storage::{
-    Answer, Appended, Entry, Fingerprint, LogSettings, LogState, MemoryStore, Page, Progress, ReadRange, Store, StoreCounters, Ticket, Told,
+    Answer, Appended, Claimed, Entry, Fingerprint, Freed, GroupAnswer, GroupBegin, GroupId, GroupOpened, GroupSettings, GroupStore, Holder, Jobs,
+    LogSettings, LogState, MemoryStore, Outcome, Page, Progress, ReadRange, Settled, Store, StoreCounters, Ticket, Told, Want, Whose,
 };
 
-/// Answers that are on their way, each with its moment.
+/// Answers that are on their way, each with its moment. The appends of one topic keep their order.
 #[derive(Debug, Default)]
 pub(super) struct Late {
-    answers: VecDeque<(Moment, Ticket, Answer)>,
+    answers: VecDeque<Coming>,
     /// Topics whose questions are answered only once they are let go.
     pub(super) stuck: HashSet<Topic>,
     held: Vec<(Topic, Ticket, Answer)>,
 }
 
+#[derive(Debug)]
+struct Coming {
+    topic: Topic,
+    due: Moment,
+    ticket: Ticket,
+    answer: Answer,
+}
+
 impl Late {
     /// When the first answer is due.
     pub(super) fn next_due(&self) -> Option<Moment> {
-        self.answers.iter().map(|(due, ..)| *due).min()
+        self.answers.iter().map(|coming| coming.due).min()
+    }
+
+    /// When the last append of `topic` is answered.
+    fn last_append(&self, topic: &Topic) -> Option<Moment> {
+        let mut appends = self.answers.iter().filter(|coming| coming.topic == *topic && matches!(coming.answer, Answer::Appended(_)));
+        appends.next_back().map(|coming| coming.due)
     }
 
     /// Lets the questions of `topic` be answered.
@@ -34,7 +49,7 @@ impl Late {
         self.stuck.remove(topic);
         let (freed, held) = std::mem::take(&mut self.held).into_iter().partition(|(stuck, ..)| stuck == topic);
         self.held = held;
-        self.answers.extend(Vec::into_iter(freed).map(|(_, ticket, answer)| (now, ticket, answer)));
+        self.answers.extend(Vec::into_iter(freed).map(|(topic, ticket, answer)| Coming { topic, due: now, ticket, answer }));
     }
 }
 
@@ -61,7 +76,7 @@ impl LateStore {
         topic: &Topic,
         ticket: Ticket,
         progress: Progress<T>,
-        wrap: fn(Result<T, crate::storage::StoreError>) -> Answer,
+        wrap: impl FnOnce(Result<T, crate::storage::StoreError>) -> Answer,
     ) -> Progress<T> {
         let Progress::Done(result) = progress else { return progress };
         let mut late = self.late.borrow_mut();
@@ -70,10 +85,14 @@ impl LateStore {
             return Progress::Later;
         }
         let delay_ms = if self.delay_ms_max == 0 { 0 } else { self.rng.below(self.delay_ms_max + 1) };
-        if delay_ms == 0 {
+        if delay_ms == 0 && late.last_append(topic).is_none() {
             return Progress::Done(result);
         }
-        late.answers.push_back((self.clock.now().plus_ms(delay_ms), ticket, wrap(result)));
+        let (mut due, answer) = (self.clock.now().plus_ms(delay_ms), wrap(result));
+        if matches!(answer, Answer::Appended(_)) {
+            due = due.max(late.last_append(topic).unwrap_or_default());
+        }
+        late.answers.push_back(Coming { topic: *topic, due, ticket, answer });
         Progress::Later
     }
 
@@ -87,6 +106,56 @@ impl LateStore {
             })),
             Progress::Later => Progress::Later,
         }
+    }
+}
+
+impl LateStore {
+    /// What a working store says of a group, now or later.
+    fn group<T>(
+        &mut self,
+        of: &GroupId,
+        ticket: Ticket,
+        wrap: fn(T) -> GroupAnswer,
+        ask: impl FnOnce(&mut MemoryStore) -> Progress<T>,
+    ) -> Progress<T> {
+        let answer = ask(&mut self.inner);
+        self.answer(&of.topic, ticket, answer, |result| Answer::Group(result.map(wrap)))
+    }
+}
+
+impl GroupStore for LateStore {
+    fn open_group(&mut self, of: &GroupId, begin: GroupBegin, settings: &GroupSettings, now: Moment, ticket: Ticket) -> Progress<GroupOpened> {
+        self.group(of, ticket, GroupAnswer::Opened, |inner| inner.open_group(of, begin, settings, now, ticket))
+    }
+
+    fn claim(&mut self, of: &GroupId, holder: Holder, want: Want, now: Moment, ticket: Ticket) -> Progress<Claimed> {
+        self.group(of, ticket, GroupAnswer::Claimed, |inner| inner.claim(of, holder, want, now, ticket))
+    }
+
+    fn settle(&mut self, of: &GroupId, holder: Holder, jobs: Jobs<'_>, outcome: &Outcome, now: Moment, ticket: Ticket) -> Progress<Settled> {
+        let forgetful = self.sabotage == Some(Sabotage::ForgetAcks) && *outcome == Outcome::Done;
+        let again = Outcome::Again { delay_ms: 0, reason: None };
+        let outcome = if forgetful { &again } else { outcome };
+        self.group(of, ticket, GroupAnswer::Settled, |inner| inner.settle(of, holder, jobs, outcome, now, ticket))
+    }
+
+    fn free(&mut self, of: &GroupId, whose: Whose, now: Moment, ticket: Ticket) -> Progress<Freed> {
+        let lost = self.sabotage == Some(Sabotage::LoseJobsOfTheDead);
+        self.group(of, ticket, GroupAnswer::Freed, |inner| {
+            let freed = inner.free(of, whose, now, ticket);
+            if let (true, Whose::Of(_), Progress::Done(Ok(freed))) = (lost, whose, &freed) {
+                // Nobody holds them any more, and nobody gets them: as if they had been done.
+                let seqs: Vec<u64> = freed.held.iter().map(|(_, seq)| *seq).collect();
+                let thief = Holder(1);
+                let _ = inner.claim(of, thief, Want { jobs: seqs.len(), bytes: u64::MAX }, now, ticket);
+                let _ = inner.settle(of, thief, Jobs { epoch: freed.state.cursor.epoch, seqs: &seqs }, &Outcome::Done, now, ticket);
+            }
+            freed
+        })
+    }
+
+    fn forget_group(&mut self, of: &GroupId, ticket: Ticket) -> Progress<()> {
+        self.group(of, ticket, |()| GroupAnswer::Forgotten, |inner| inner.forget_group(of, ticket))
     }
 }
 
@@ -133,11 +202,15 @@ impl Store for LateStore {
         self.inner.close(topic);
     }
 
+    fn groups(&mut self) -> Option<&mut dyn GroupStore> {
+        Some(self)
+    }
+
     fn poll_told(&mut self, now: Moment, _cx: &mut Context<'_>) -> Poll<Told> {
         let mut late = self.late.borrow_mut();
-        let due = late.answers.iter().position(|(due, ..)| *due <= now);
+        let due = late.answers.iter().position(|coming| coming.due <= now);
         match due.and_then(|at| late.answers.remove(at)) {
-            Some((_, ticket, answer)) => Poll::Ready(Told::Answer(ticket, answer)),
+            Some(Coming { ticket, answer, .. }) => Poll::Ready(Told::Answer(ticket, answer)),
             None => Poll::Pending,
         }
     }
