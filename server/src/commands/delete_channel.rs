@@ -3,7 +3,8 @@
 use arqonbus_protocol::{DeleteChannelArgs, DeleteChannelResult, Deleted, EventBody, encode_event};
 
 use crate::fanout::Delivery;
-use crate::routing::{Asked, Home, LaneOp, Pending};
+use crate::peers::letter::News;
+use crate::routing::{Abroad, Asked, Home, LaneOp, Pending};
 use crate::slots::Key;
 use crate::storage::StoreError;
 use crate::telemetry::Signal;
@@ -30,6 +31,7 @@ impl Home {
         lane.tell_shards(&mut self.egress, || Delivery::Ended { lane: id, event: event.clone() });
         let queued = self.remove_lane(key).map(|lane| lane.queue).unwrap_or_default();
         self.shared.telemetry.tell(&Signal::Deleted { topic, client: asked.who.client });
+        self.abroad(Abroad::Tell(Box::new(News::Deleted { topic, by: asked.who.client })));
         self.egress.ok(&asked, &DeleteChannelResult { members });
         for op in queued {
             self.ask_anew(key, topic, op);

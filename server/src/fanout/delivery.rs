@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{ChannelSummary, CloseCode, MessageId, Position, Refusal, Room, RoomSummary, TopicStart};
+use arqonbus_protocol::{ChannelSummary, CloseCode, MessageId, NodeStatus, Position, Refusal, Room, TopicStart};
 use bytes::Bytes;
 
-use crate::routing::{LaneId, Op, ShardId};
+use crate::peers::letter::{Answer, RoomPart};
+use crate::routing::{Abroad, LaneId, Op, ShardId};
 use crate::slots::Key;
 
 /// One value on the edge from a home to a shard's connections. Deliveries from one home stay in order.
@@ -31,6 +32,8 @@ pub(crate) enum Delivery {
     Part { conn: Key, gather: u32, part: Part },
     /// Go on with this question, for as long as the connection is there.
     Ask { conn: Key, next: Box<(ShardId, Op)> },
+    /// For other nodes: only to the shard that stands for them.
+    Abroad(Box<Abroad>),
     /// Close a connection.
     Close { conn: Key, code: CloseCode },
 }
@@ -46,7 +49,7 @@ impl Delivery {
             | Self::Part { conn, .. }
             | Self::Ask { conn, .. }
             | Self::Close { conn, .. } => Some(*conn),
-            Self::Fan { .. } | Self::Room { .. } | Self::Everyone { .. } | Self::Ended { .. } => None,
+            Self::Fan { .. } | Self::Room { .. } | Self::Everyone { .. } | Self::Ended { .. } | Self::Abroad(_) => None,
         }
     }
 }
@@ -92,15 +95,29 @@ pub(crate) enum Part {
     /// A pattern is left here.
     Left,
     /// Rooms here.
-    Rooms(Vec<RoomSummary>),
+    Rooms(Vec<RoomPart>),
     /// Channels here.
     Channels(Vec<ChannelSummary>),
     /// Counts here.
     Status(StatusPart),
+    /// What other nodes have.
+    Foreign(Box<ForeignPart>),
+    /// An answer to another node.
+    Peer(Box<Answer>),
     /// A lane that matches a pattern cannot be joined.
     LaneRefused(Box<Refusal>),
     /// A lane that matched a pattern is no more.
     LaneGone,
+}
+
+/// Other nodes' part of an answer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ForeignPart {
+    pub(crate) rooms: Vec<RoomPart>,
+    pub(crate) channels: Vec<ChannelSummary>,
+    pub(crate) nodes: Vec<NodeStatus>,
+    /// Whether one of them did not answer.
+    pub(crate) incomplete: bool,
 }
 
 /// A shard's counts.

@@ -62,6 +62,8 @@ impl Edge {
             Delivery::Ended { lane, event } => self.ended(lane, event),
             Delivery::Part { conn, gather, part } => self.part(conn, gather, part),
             Delivery::Close { conn, code } => self.close(conn, code),
+            // No edge here stands for other nodes.
+            Delivery::Abroad(_) => {}
             Delivery::Ask { conn, next } => {
                 if self.connections.get(conn).is_some_and(|conn| conn.closing.is_none()) {
                     self.asks.push(*next);

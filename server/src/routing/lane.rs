@@ -8,7 +8,7 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 
 use super::op::LaneOp;
-use super::{ConnId, LaneId};
+use super::{ConnId, Foreign, LaneId};
 use crate::clock::Moment;
 use crate::fanout::Delivery;
 use crate::hash::State;
@@ -41,6 +41,8 @@ pub(crate) struct Lane {
     pub(crate) waiting: Option<(Ticket, Pending)>,
     /// Since when nobody is a member and nothing is held, as far as was looked.
     pub(crate) idle_since: Option<Moment>,
+    /// Members on other nodes, as far as is known.
+    pub(crate) foreign: Vec<Foreign>,
     /// What came meanwhile.
     pub(crate) queue: VecDeque<LaneOp>,
 }
@@ -83,6 +85,7 @@ impl Lane {
             batch: Vec::new(),
             waiting: None,
             idle_since: None,
+            foreign: Vec::new(),
             queue: VecDeque::new(),
         }
     }

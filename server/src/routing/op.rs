@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use arqonbus_protocol::{
-    ChannelInfoArgs, ClientId, CloseCode, CommandSpec, CreateChannelArgs, DeleteChannelArgs, HistoryArgs, JoinArgs, ListChannelsArgs, ListRoomsArgs,
+    ChannelInfoArgs, ClientId, CommandSpec, CreateChannelArgs, DeleteChannelArgs, HistoryArgs, JoinArgs, ListChannelsArgs, ListRoomsArgs,
     MembersArgs, MessageId, Pattern, Position, Target, Topic, UserId,
 };
 use bytes::Bytes;
 
+use super::PeerOp;
+use crate::peers::letter::Whom;
 use crate::session::Identity;
 use crate::slots::Key;
 use crate::storage::{Entry, Fingerprint};
@@ -59,7 +61,7 @@ pub(crate) enum Op {
     /// A connection is gone; forget its patterns.
     PartPatterns { conn: ConnId },
     /// A connection now answers to a client id.
-    Register { asked: Asked, reply: Option<Bytes> },
+    Register { asked: Asked, reply: Option<Bytes>, resumed: bool },
     /// A connection no longer answers to a client id.
     Unregister { client: ClientId, conn: ConnId },
     /// A connection now acts for a user.
@@ -67,13 +69,15 @@ pub(crate) enum Op {
     /// A connection no longer acts for a user.
     UnregisterUser { user: UserId, conn: ConnId },
     /// Close the connections of a client or user.
-    Kick { asked: Asked, target: Target, code: CloseCode },
+    Kick { asked: Asked, whom: Whom },
     /// List rooms, here.
     ListRooms { asked: Asked, gather: u32, args: ListRoomsArgs },
     /// List a room's channels, here.
     ListChannels { asked: Asked, gather: u32, args: Box<ListChannelsArgs> },
     /// Count, here.
     Status { asked: Asked, gather: u32 },
+    /// Another node asks or tells something.
+    Peer(Box<PeerOp>),
 }
 
 /// One question to a lane.
@@ -134,6 +138,8 @@ pub(crate) struct PublishOp {
     pub(crate) request: bool,
     pub(crate) ack: bool,
     pub(crate) exclude_sender: bool,
+    /// A request of which other nodes were asked whether anybody there can answer it, and somebody can.
+    pub(crate) asked_abroad: bool,
     /// When it was read, in microseconds of the clock.
     pub(crate) received_us: u64,
 }

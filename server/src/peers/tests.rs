@@ -1,0 +1,1 @@
+//! The core alone, with letters as values.
