@@ -3,7 +3,7 @@
 import { Driver, type TokenProvider } from "./driver.js";
 import { loadEngine, newEngine, type Told } from "./engine.js";
 import { Closed, endError, type Fault, Invalid, thrown } from "./errors.js";
-import { Emitter, report } from "./emitter.js";
+import { Emitter, type ListenOptions, report } from "./emitter.js";
 import { History, type HistoryOptions } from "./history.js";
 import { watchPage } from "./page.js";
 import { Queue } from "./queue.js";
@@ -60,8 +60,10 @@ export interface BusEvents {
   connected: Identity;
   /** A connection was lost, or an attempt failed; there will be another. */
   lost: { why: string };
-  /** A private message or a broadcast. */
+  /** A private message or a broadcast. What came while nobody listened is told to the first who does. */
   inbox: Message;
+  /** Private messages or broadcasts gave way before anybody read them. */
+  missed: { count: number };
   /** The server refused something that nobody waits for, such as a publish without ack. */
   refused: Refusal;
   /** Over for good. */
@@ -92,11 +94,17 @@ export interface ListOptions extends CallOptions {
 
 type Send = "publish" | "request";
 
+/** What waits for one reader of the inbox, and how many gave way before it. */
+interface Inbox { messages: Queue<Message>; missed: number }
+
 /** A connection to the bus. Made by {@link connect}. */
 export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
   readonly #driver: Driver;
   readonly #topics = new Map<number, { topic: Topic; joined?: { resolve(): void; reject(error: unknown): void } | undefined }>();
-  readonly #inboxes = new Set<Queue<Message>>();
+  readonly #inboxes = new Set<Inbox>();
+  #inboxOpen = false;
+  /** What the core had told already when the last one stopped listening. */
+  readonly #left: Message[] = [];
   readonly #unwatch: () => void;
   readonly #over: Promise<void>;
   #settleOver!: () => void;
@@ -307,20 +315,27 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
   }
 
   /**
-   * Receives what is addressed to this client and not to a topic that it joined: private messages and broadcasts. A slow reader loses
-   * the oldest. `break` ends it.
+   * Receives what is addressed to this client and not to a topic that it joined: private messages and broadcasts. What came while nobody
+   * listened comes first. Past a bound the oldest give way, then and for a slow reader; the event `missed` tells how many. `break` ends it.
    */
   inbox<T = unknown>(options: { signal?: AbortSignal | undefined } = {}): AsyncIterableIterator<Message<T>, undefined> {
-    const queue = new Queue<Message>();
+    const queue: Inbox = { messages: new Queue<Message>(), missed: 0 };
     const end = (): void => {
       this.#inboxes.delete(queue);
-      queue.end();
+      queue.messages.end();
+      this.#setInbox();
     };
-    if (this.fault) queue.end();
+    if (this.fault) queue.messages.end();
     else this.#inboxes.add(queue);
+    this.#setInbox();
     options.signal?.addEventListener("abort", end, { once: true });
     const inbox: AsyncIterableIterator<Message<T>, undefined> = {
-      next: () => queue.next() as Promise<IteratorResult<Message<T>, undefined>>,
+      next: () => {
+        const count = queue.missed;
+        queue.missed = 0;
+        if (count > 0) this.emit("missed", { count });
+        return queue.messages.next() as Promise<IteratorResult<Message<T>, undefined>>;
+      },
       return: () => {
         end();
         return Promise.resolve({ done: true, value: undefined });
@@ -438,6 +453,56 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
     return this.#driver.call<R>(options.signal, (engine, now) => engine[how](kind, to, text, this.#driver.extras(options), now));
   }
 
+  override on<Name extends keyof BusEvents>(name: Name, listener: (value: BusEvents[Name]) => void, options: ListenOptions = {}): () => void {
+    const stop = super.on(name, listener, options);
+    if (name !== "inbox") return stop;
+    this.#setInbox();
+    // The signal may have taken the listener away already.
+    const closed = (): void => {
+      stop();
+      this.#setInbox();
+    };
+    options.signal?.addEventListener("abort", closed, { once: true });
+    return closed;
+  }
+
+  #hasInbox(): boolean {
+    return this.#inboxes.size > 0 || this.hears("inbox");
+  }
+
+  /** Lets the core tell messages to this client while somebody listens, and keep them while nobody does. */
+  #setInbox(): void {
+    const open = this.#hasInbox();
+    if (open === this.#inboxOpen) return;
+    this.#inboxOpen = open;
+    this.#driver.later((engine) => {
+      engine.setInbox(open);
+    });
+    queueMicrotask(() => {
+      this.#tellLeft();
+    });
+  }
+
+  #inbox(message: Message): void {
+    if (!this.#hasInbox()) {
+      this.#left.push(message);
+      return;
+    }
+    this.emit("inbox", message);
+    for (const inbox of this.#inboxes) {
+      inbox.messages.push(message);
+      if (inbox.messages.length > INBOX_MESSAGES) {
+        inbox.messages.shift();
+        inbox.missed += 1;
+      }
+    }
+  }
+
+  /** Tells what the core had told when the last one stopped listening. */
+  #tellLeft(): void {
+    for (const message of this.#left.splice(0)) this.#inbox(message);
+  }
+
   #checkOpen(): void {
     if (this.fault) throw new Closed(this.fault);
   }
@@ -457,11 +522,12 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
         this.#subscription(event);
         break;
       case "inbox":
-        this.emit("inbox", event.message);
-        for (const inbox of this.#inboxes) {
-          inbox.push(event.message);
-          if (inbox.length > INBOX_MESSAGES) inbox.shift();
-        }
+        this.#tellLeft();
+        this.#inbox(event.message);
+        break;
+      case "missed":
+        this.#tellLeft();
+        this.emit("missed", { count: event.count });
         break;
       case "refused":
         this.emit("refused", event.error);
@@ -502,7 +568,7 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
         break;
       case "closed":
         this.#unwatch();
-        for (const inbox of this.#inboxes) inbox.end();
+        for (const inbox of this.#inboxes) inbox.messages.end();
         this.#settleOver();
         this.emit("closed", event.fault);
         break;

@@ -24,6 +24,7 @@ export type Told =
   | { event: "replied"; call: number; message: Message }
   | { event: "answered"; call: number; result: unknown }
   | { event: "failed"; call: number; failure: Failure }
+  | { event: "missed"; count: number }
   | { event: "refused"; error: Refusal };
 
 /** Why a call failed. @internal */
@@ -52,6 +53,7 @@ export interface Engine {
   leave(subscription: number, now: number): void;
   pause(subscription: number, now: number): void;
   resume(subscription: number, now: number): void;
+  setInbox(open: boolean): void;
   poll(): string | undefined;
   takeFrame(): string | undefined;
   until(): number | undefined;

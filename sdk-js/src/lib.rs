@@ -233,6 +233,16 @@ impl Engine {
         self.core.resume(SubscriptionId(ms(subscription)), ms(now));
     }
 
+    /// Tells private messages and broadcasts from now on, or keeps them for later.
+    #[wasm_bindgen(js_name = setInbox)]
+    pub fn set_inbox(&mut self, open: bool) {
+        if open {
+            self.core.open_inbox();
+        } else {
+            self.core.close_inbox();
+        }
+    }
+
     /// Takes everything that there is to do and to tell, as one JSON array; nothing where there is nothing.
     pub fn poll(&mut self) -> Option<String> {
         loop {

@@ -92,6 +92,7 @@ pub(crate) fn set_number(config: &mut Config, option: &str, number: f64) -> Resu
         "publish_timeout_ms" => config.publish_timeout_ms = whole,
         "drain_timeout_ms" => config.drain_timeout_ms = whole,
         "in_flight_max" => config.in_flight_max = count,
+        "inbox_max" => config.inbox_max = count,
         "in_flight_bytes_max" => config.in_flight_bytes_max = count,
         "unix_ms_at_zero" => config.unix_ms_at_zero = whole,
         _ => return Err(invalid(format!("no such option: {option}"))),

@@ -27,6 +27,7 @@ enum Told<'a> {
     Acked { call: u64, result: PublishResult },
     Failed { call: u64, failure: FailureTold },
     Refused { error: Refusal },
+    Missed { count: u64 },
 }
 
 /// Why a client is closed for good.
@@ -115,6 +116,7 @@ impl Batch {
             | Event::Replied { call: CallId(call), outcome: Err(failure) }
             | Event::Answered { call: CallId(call), outcome: Err(failure) } => Told::Failed { call, failure: failure.into() },
             Event::Refused(error) => Told::Refused { error },
+            Event::Missed { count } => Told::Missed { count },
         };
         self.push(&told);
     }

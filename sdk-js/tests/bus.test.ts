@@ -117,6 +117,31 @@ void test("private messages and broadcasts come to the inbox", async () => {
   await assert.rejects(bob.private("c_zzzzzzzzzz", 1), (error) => error instanceof Rejected && error.code === "no_recipient");
 });
 
+void test("what comes while nobody listens to the inbox is kept, and what gives way is told", async () => {
+  await using ada = await connect(server.url);
+  await using bob = await connect(server.url);
+  const missed: number[] = [];
+  ada.on("missed", ({ count }) => missed.push(count));
+  const send = async (from: number, to: number): Promise<void> => {
+    for (let number = from; number < to; number++) await bob.private(ada.client, number);
+    // What was sent before has come.
+    await ada.ping();
+  };
+  await send(0, 1_030);
+  const first = ada.inbox<number>();
+  assert.equal((await first.next()).value?.payload, 6);
+  assert.deepEqual(missed, [6]);
+  await send(1_030, 1_040);
+  for (let number = 16; number < 1_040; number++) assert.equal((await first.next()).value?.payload, number);
+  assert.deepEqual(missed, [6, 9]);
+  await first.return?.();
+  await send(1, 3);
+  const next = await ada.once("inbox");
+  const rest = ada.inbox<number>();
+  assert.equal(next.payload, 1);
+  assert.equal((await rest.next()).value?.payload, 2);
+});
+
 void test("patterns, presence and listings", async () => {
   await using bus = await connect(server.url);
   await using other = await connect(server.url, { name: "other" });

@@ -127,6 +127,8 @@ class Player {
         return { ...ended(told.reason), sub: this.#nameOf(told.sub) };
       case "inbox":
         return rendered("inbox", told.message);
+      case "missed":
+        return { event: "missed", count: told.count };
       case "acked":
         return { event: "acked", call: this.#nameOf(told.call), ...(told.result as unknown as Members) };
       case "replied":
@@ -201,6 +203,10 @@ class Player {
         break;
       case "backpressure":
         engine.overslept(now);
+        break;
+      case "open_inbox":
+      case "close_inbox":
+        engine.setInbox(verb === "open_inbox");
         break;
       case "set_token":
         engine.setToken(args as string, now);

@@ -28,7 +28,7 @@ mod _arqonbus {
     #[pymodule_export]
     use crate::json::{dumps, loads};
     #[pymodule_export]
-    use crate::message::{Ack, Deleted, Ended, Gap, Message, Position, Presence};
+    use crate::message::{Ack, Deleted, Ended, Gap, Message, Missed, Position, Presence};
     #[pymodule_export]
     use crate::proof::{Core, decode, refusal};
     #[pymodule_export]

@@ -294,6 +294,24 @@ impl Deleted {
     }
 }
 
+/// Private messages or broadcasts gave way before they were read.
+#[pyclass(frozen, get_all, module = "arqonbus")]
+pub(crate) struct Missed {
+    /// How many.
+    pub(crate) count: u64,
+}
+
+#[pymethods]
+impl Missed {
+    #[classattr]
+    #[expect(non_upper_case_globals, reason = "the name that Python expects")]
+    const __match_args__: (&'static str,) = ("count",);
+
+    fn __repr__(&self) -> String {
+        format!("Missed(count={})", self.count)
+    }
+}
+
 /// The end of a subscription, for the package only.
 #[pyclass(frozen, get_all, module = "arqonbus._arqonbus")]
 pub(crate) struct Ended {

@@ -11,7 +11,7 @@ use pyo3::types::PyList;
 
 use crate::bridge::Bridge;
 use crate::errors;
-use crate::message::{Deleted, Ended, Gap, Message, Position, Presence};
+use crate::message::{Deleted, Ended, Gap, Message, Missed, Position, Presence};
 use crate::runtime::{check_generation, generation};
 
 enum Source {
@@ -56,7 +56,7 @@ impl Subscription {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
         match &mut *self.source() {
             Source::Joined(joined) => Pin::new(&mut **joined).poll_next(cx),
-            Source::Inbox(inbox) => Pin::new(&mut **inbox).poll_next(cx).map(|message| message.map(Item::Message)),
+            Source::Inbox(inbox) => Pin::new(&mut **inbox).poll_next(cx),
             Source::Left => Poll::Ready(None),
         }
     }
@@ -119,6 +119,7 @@ fn to_python(py: Python<'_>, item: Item) -> PyResult<Py<PyAny>> {
         Item::Gap { topic, gap } => Py::new(py, Gap::new(topic.to_string(), &gap))?.into_any(),
         Item::Presence { topic, joined, presence } => Py::new(py, Presence::new(topic.to_string(), joined, presence))?.into_any(),
         Item::Deleted { topic, by } => Py::new(py, Deleted { topic: topic.to_string(), by: by.to_string() })?.into_any(),
+        Item::Missed(count) => Py::new(py, Missed { count })?.into_any(),
         Item::Ended(reason) => Py::new(py, Ended { error: errors::ended(py, &reason).map(|error| error.into_value(py).into_any()) })?.into_any(),
         // What a later client adds is for later bindings.
         _ => py.None(),

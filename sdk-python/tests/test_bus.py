@@ -135,6 +135,18 @@ async def test_private_messages_and_broadcasts_come_to_the_inbox(arqonbus_server
             await bus.private("user:nobody", 1)
 
 
+async def test_what_comes_without_an_inbox_is_kept_and_what_gives_way_is_told(arqonbus_server: Server) -> None:
+    async with arqonbus.connect(arqonbus_server.url) as grace, arqonbus.connect(arqonbus_server.url) as bus:
+        await asyncio.gather(*(bus.private(grace.client_id, number) for number in range(1_030)))
+        # What was sent before has come.
+        await grace.ping()
+        missed: list[int] = []
+        async with grace.inbox() as inbox:
+            inbox.on_missed(lambda told: missed.append(told.count))
+            assert [(await anext(inbox)).payload for _ in range(1_024)] == list(range(6, 1_030))
+        assert missed == [6]
+
+
 async def test_history_is_paged_in_both_directions(arqonbus_server: Server, room: str) -> None:
     async with arqonbus.connect(arqonbus_server.url) as bus:
         acks = await asyncio.gather(*(bus.publish(f"{room}:a", number) for number in range(25)))

@@ -59,7 +59,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut inbox = client.inbox().await?;
     panel.private("user:ada", &"well done").await?;
-    if let Some(message) = inbox.recv().await {
+    if let Some(message) = inbox.message().await {
         writeln!(out, "private: {}", message.payload_json())?;
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use arqonbus_client::core::Fault;
 use arqonbus_client::protocol::{ErrorCode, GapReason, Refusal, Topic};
-use arqonbus_client::{Client, EndReason, Error, Item, State};
+use arqonbus_client::{Client, EndReason, Error, Item, QUEUE_MESSAGES, State};
 use futures_util::StreamExt;
 use socket::Server;
 use support::Model;
@@ -157,9 +157,44 @@ async fn private_messages_come_to_the_inbox() {
     // The inbox is registered before any later answer.
     bob.ping().await.unwrap();
     ada.private(bob.identity().unwrap().client.as_str(), &42).await.unwrap();
-    assert_eq!(inbox.recv().await.unwrap().payload::<u64>().unwrap(), 42);
+    assert_eq!(inbox.message().await.unwrap().payload::<u64>().unwrap(), 42);
     let nobody = ada.private("c_zzzzzzzz", &1).await.unwrap_err();
     assert!(matches!(nobody, Error::Rejected(refusal) if refusal.code == ErrorCode::NoRecipient));
+}
+
+#[tokio::test]
+async fn what_comes_without_an_inbox_or_to_a_slow_reader_is_kept_or_told_as_missed() {
+    let server = Server::start().await;
+    let (ada, bob) = (Client::connect(server.url()).await.unwrap(), Client::connect(server.url()).await.unwrap());
+    let to = bob.identity().unwrap().client.to_string();
+    let send = |numbers: std::ops::Range<u64>| {
+        let (ada, bob, to) = (ada.clone(), bob.clone(), to.clone());
+        async move {
+            for number in numbers {
+                ada.private(&to, &number).await.unwrap();
+            }
+            // What was sent before has come.
+            bob.ping().await.unwrap();
+        }
+    };
+    let bound = u64::try_from(QUEUE_MESSAGES).unwrap();
+    send(0..bound + 10).await;
+    let mut inbox = bob.inbox().await.unwrap();
+    assert!(matches!(inbox.recv().await, Some(Item::Missed(10))));
+    for number in 10..bound + 10 {
+        assert_eq!(inbox.message().await.unwrap().payload::<u64>().unwrap(), number);
+    }
+    send(0..bound + 5).await;
+    assert!(matches!(inbox.recv().await, Some(Item::Missed(5))));
+    assert_eq!(inbox.message().await.unwrap().payload::<u64>().unwrap(), 5);
+    drop(inbox);
+    send(7..9).await;
+    let mut next = bob.inbox().await.unwrap();
+    assert_eq!(next.message().await.unwrap().payload::<u64>().unwrap(), 7);
+    assert_eq!(next.message().await.unwrap().payload::<u64>().unwrap(), 8);
+    bob.close().await;
+    assert!(matches!(next.recv().await, Some(Item::Ended(_))));
+    assert!(next.recv().await.is_none());
 }
 
 #[tokio::test]

@@ -209,7 +209,13 @@ impl Run {
                 self.starts.extend(result.topics.iter().map(|start| ((subscription, start.topic()), start.start)));
             }
             Event::Published { call, outcome: Ok(result) } => self.acked.push((call, result.position.unwrap())),
-            Event::Published { .. } | Event::Ended { .. } | Event::Closed(_) | Event::Refused(_) | Event::Inbox(_) | Event::Deleted { .. } => {
+            Event::Published { .. }
+            | Event::Ended { .. }
+            | Event::Closed(_)
+            | Event::Refused(_)
+            | Event::Inbox(_)
+            | Event::Missed { .. }
+            | Event::Deleted { .. } => {
                 self.bad.push(format!("{event:?}"));
             }
             Event::Joined { .. }

@@ -131,7 +131,8 @@ impl Bus {
         };
         let shards = (0..).zip(wires).map(|(id, wires)| {
             let (budget, salt) = (Arc::clone(&budget), shared.random());
-            let store = move || Box::new(MemoryStore::new(salt, budget)) as Box<dyn Store>;
+            let ids_max = shared.config.ids_of_logs_max(shared.shards);
+            let store = move || Box::new(MemoryStore::new(salt, budget).remembering(ids_max)) as Box<dyn Store>;
             shard::spawn(id, Arc::clone(&shared), wires, ways.clone(), store)
         });
         let shards: Vec<Shard> = shards.collect::<Result<_, _>>()?;

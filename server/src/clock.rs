@@ -86,7 +86,7 @@ impl Clock {
 /// A clock that stands still until it is told to go on.
 #[cfg(any(test, feature = "sim"))]
 pub(crate) mod manual {
-    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
     use super::{Clock, Moment, Source};
 
@@ -95,24 +95,36 @@ pub(crate) mod manual {
 
     /// Shared by whoever sets it and whoever reads it.
     #[derive(Debug, Clone, Copy)]
-    pub(crate) struct ManualClock(&'static AtomicU64);
+    pub(crate) struct ManualClock(&'static Dials);
+
+    #[derive(Debug)]
+    struct Dials {
+        now: AtomicU64,
+        /// Milliseconds by which the wall clock was stepped.
+        stepped: AtomicI64,
+    }
 
     impl ManualClock {
-        /// Stands at `now`. Eight bytes of it are never given back, so that clocks can be copied.
+        /// Stands at `now`. A few bytes of it are never given back, so that clocks can be copied.
         pub(crate) fn new(now: Moment) -> Self {
-            Self(Box::leak(Box::new(AtomicU64::new(now.0))))
+            Self(Box::leak(Box::new(Dials { now: AtomicU64::new(now.0), stepped: AtomicI64::new(0) })))
         }
 
         pub(crate) fn now(self) -> Moment {
-            Moment(self.0.load(Relaxed))
+            Moment(self.0.now.load(Relaxed))
         }
 
         pub(crate) fn set(self, now: Moment) {
-            self.0.store(now.0, Relaxed);
+            self.0.now.store(now.0, Relaxed);
+        }
+
+        /// Steps the wall clock, and nothing else.
+        pub(crate) fn step_wall(self, ms: i64) {
+            self.0.stepped.fetch_add(ms, Relaxed);
         }
 
         pub(super) fn unix_ms(self) -> u64 {
-            UNIX_MS_AT_ZERO + self.now().0
+            (UNIX_MS_AT_ZERO + self.now().0).saturating_add_signed(self.0.stepped.load(Relaxed))
         }
 
         pub(crate) fn clock(self) -> Clock {

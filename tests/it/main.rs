@@ -3,6 +3,7 @@
 
 mod batch;
 mod client;
+mod clock;
 mod commands;
 mod connect;
 mod create;

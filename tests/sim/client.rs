@@ -238,6 +238,7 @@ impl Client {
             | Event::Presence { .. }
             | Event::Deleted { .. }
             | Event::Inbox(_)
+            | Event::Missed { .. }
             | Event::Replied { .. }
             | Event::Answered { .. } => panic!("nobody asked for {event:?}"),
         }

@@ -49,6 +49,8 @@ pub(crate) enum Act {
     Narrow { client: usize, window: usize },
     /// Time passes.
     Pass { ms: u64 },
+    /// The wall clock is set by so many hours.
+    StepClock { hours: i64 },
     /// The bus ends and begins anew, with nothing.
     Restart,
 }
@@ -76,6 +78,7 @@ fn act(kind: Kind) -> impl Strategy<Value = Act> {
         4 => (0..8_usize, bytes(), bytes()).prop_map(|(client, up, down)| Act::Cut { client, up, down }),
         1 => (0..8_usize, 1..2_000_usize).prop_map(|(client, window)| Act::Narrow { client, window }),
         5 => ms.prop_map(|ms| Act::Pass { ms }),
+        1 => (-24..=24_i64).prop_map(|hours| Act::StepClock { hours }),
         1 => Just(restart),
     ]
 }

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os as _os
 
-from ._arqonbus import Ack, Deleted, Gap, Message, Position, Presence, __version__, after_fork_in_child
+from ._arqonbus import Ack, Deleted, Gap, Message, Missed, Position, Presence, __version__, after_fork_in_child
 from ._bus import Bus, connect
 from ._history import History
 from ._respond import Responder
@@ -51,6 +51,7 @@ __all__ = [
     "Invalid",
     "Item",
     "Message",
+    "Missed",
     "NotSent",
     "Position",
     "Presence",

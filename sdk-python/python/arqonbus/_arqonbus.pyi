@@ -14,6 +14,7 @@ __all__ = [
     "Gap",
     "History",
     "Message",
+    "Missed",
     "Position",
     "Presence",
     "Subscription",
@@ -142,6 +143,14 @@ class Deleted:
     def topic(self) -> str: ...
     @property
     def by(self) -> str: ...
+
+@final
+class Missed:
+    """Private messages or broadcasts gave way before they were read."""
+
+    __match_args__: ClassVar[tuple[Literal["count"]]]
+    @property
+    def count(self) -> int: ...
 
 @final
 class Ended:

@@ -249,7 +249,7 @@ class Bus:
         return Opening(begin)
 
     def inbox(self) -> Opening[Inbox]:
-        """Receives private messages and broadcasts. While there is no inbox they are dropped; a slow reader loses the oldest."""
+        """Receives private messages and broadcasts, first what came before. Past a bound the oldest give way: `Inbox.on_missed`."""
 
         async def begin() -> Inbox:
             future = self._link.future()

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from ._arqonbus import Deleted, Ended, Gap, Message, Position, Presence, Subscription
+from ._arqonbus import Deleted, Ended, Gap, Message, Missed, Position, Presence, Subscription
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -23,6 +23,7 @@ logger = logging.getLogger("arqonbus")
 Item: TypeAlias = Message | Gap | Presence | Deleted
 G = TypeVar("G", bound=Callable[[Gap], object])
 P = TypeVar("P", bound=Callable[[Presence], object])
+M = TypeVar("M", bound=Callable[[Missed], object])
 
 # Messages between two turns of the event loop: enough to make the turn cheap, too few to hold others up.
 _BATCH = 256
@@ -186,19 +187,33 @@ class Topic(_Stream):
 
 
 class Inbox(_Stream):
-    """What is addressed to this client and to no topic: private messages and broadcasts."""
+    """What is addressed to this client and to no topic: private messages and broadcasts.
+
+    What came while there was no inbox comes first. Past a bound the oldest give way, then and for a slow reader: `on_missed` tells
+    how many; without it that is logged as a warning.
+    """
+
+    def __init__(self, bus: Bus, native: Subscription) -> None:
+        super().__init__(bus, native)
+        self._on_missed: list[Callable[[Missed], object]] = []
+
+    def on_missed(self, handler: M) -> M:
+        """Calls `handler` with each `Missed`, before the first message after the missing ones; also as a decorator."""
+        self._on_missed.append(handler)
+        return handler
 
     def __aiter__(self) -> AsyncIterator[Message]:
         return self
 
     async def __anext__(self) -> Message:
         """The next message."""
-        if not self._batch:
-            await self._fill()
-        item = self._batch.popleft()
-        if type(item) is Ended:
-            raise self._end(item)
-        return item  # type: ignore[no-any-return]
+        while True:
+            if not self._batch:
+                await self._fill()
+            item = self._batch.popleft()
+            if type(item) is Message:
+                return item
+            self._aside(item)
 
     async def _take(self) -> list[Message]:
         """The next messages, as many as there are; none at the end."""
@@ -210,3 +225,12 @@ class Inbox(_Stream):
         while self._batch and type(self._batch[0]) is Message:
             messages.append(self._batch.popleft())
         return messages
+
+    def _aside(self, item: object) -> None:
+        if type(item) is Ended:
+            raise self._end(item)
+        if type(item) is Missed:
+            for on_missed in self._on_missed:
+                on_missed(item)
+            if not self._on_missed:
+                logger.warning("messages to this client gave way before they were read: %r", item)

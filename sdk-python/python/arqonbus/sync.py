@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _bus, _respond, _topic
-from ._arqonbus import Ack, Deleted, Gap, Message, Position, Presence
+from ._arqonbus import Ack, Deleted, Gap, Message, Missed, Position, Presence
 from ._options import State
 from ._portal import Portal
 from ._topic import Item
@@ -62,6 +62,7 @@ __all__ = [
     "Inbox",
     "Invalid",
     "Message",
+    "Missed",
     "NotSent",
     "Position",
     "Presence",
@@ -390,7 +391,13 @@ class Topic(_Messages):
 
 
 class Inbox(_Messages):
-    """Private messages and broadcasts: `for message in inbox`."""
+    """Private messages and broadcasts: `for message in inbox`; see `arqonbus.Inbox`."""
+
+    _stream: _topic.Inbox
+
+    def on_missed(self, handler: Callable[[Missed], object]) -> Callable[[Missed], object]:
+        """Calls `handler` with each `Missed`, in the thread of the bus, before the messages after it are given."""
+        return self._stream.on_missed(handler)
 
 
 class Responder:

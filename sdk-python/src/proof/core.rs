@@ -94,6 +94,8 @@ impl Core {
             "close" => self.inner.close(now),
             "wake" => self.inner.wake(now),
             "backpressure" => self.inner.handle_backpressure(now),
+            "open_inbox" => self.inner.open_inbox(),
+            "close_inbox" => self.inner.close_inbox(),
             "set_token" => self.inner.set_token(text()?, now),
             "token_failed" => self.inner.token_failed(text()?, now),
             "leave" => self.inner.leave(subscription()?, now),
@@ -129,6 +131,9 @@ fn configure(given: &Value) -> PyResult<Config> {
     }
     if let Some(messages) = given["in_flight_max"].as_u64() {
         config.in_flight_max = usize::try_from(messages).map_err(nonsense)?;
+    }
+    if let Some(messages) = given["inbox_max"].as_u64() {
+        config.inbox_max = usize::try_from(messages).map_err(nonsense)?;
     }
     Ok(config)
 }

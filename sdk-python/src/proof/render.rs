@@ -30,6 +30,7 @@ pub(super) fn event(event: Event) -> Value {
         Event::Deleted { subscription, topic, by } => of(subscription, json!({ "event": "deleted", "topic": topic.to_string(), "by": by })),
         Event::Ended { subscription, reason } => of(subscription, ended(&reason)),
         Event::Inbox(received) => message(&received, "inbox"),
+        Event::Missed { count } => json!({ "event": "missed", "count": count }),
         Event::Published { call, outcome } => outcome_of(
             call,
             outcome.map(|ack| {

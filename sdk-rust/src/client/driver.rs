@@ -184,7 +184,9 @@ impl Driver {
                 self.core.resume(*id, now);
             }
         }
-        self.inboxes.retain(|inbox| !inbox.is_reader_gone());
+        if !self.has_inbox() {
+            self.core.close_inbox();
+        }
         true
     }
 

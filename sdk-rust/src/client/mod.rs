@@ -133,7 +133,8 @@ impl Client {
     }
 
     /// Receives what is addressed to this client and not to a topic that it joined: private messages, broadcasts to rooms and to
-    /// everybody. A slow reader loses the oldest; while there is no inbox such messages are dropped.
+    /// everybody. What came while there was no inbox comes first. Both then and for a slow reader the oldest messages give way past a
+    /// bound, and [`Item::Missed`] says how many.
     ///
     /// # Errors
     /// [`Error::Closed`].

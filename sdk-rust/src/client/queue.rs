@@ -39,6 +39,8 @@ pub enum Item {
         /// Who deleted it.
         by: ClientId,
     },
+    /// So many messages of an inbox gave way; told before the first one after them.
+    Missed(u64),
     /// The last item: why nothing more comes.
     Ended(EndReason),
 }
@@ -74,6 +76,8 @@ struct State {
     bytes: usize,
     /// Gaps in place of items that gave way; they come before all items.
     conflated: VecDeque<(Topic, Gap)>,
+    /// Messages without a topic that gave way; told before everything else.
+    missed: u64,
     reader: Option<Waker>,
     reader_gone: bool,
     ended: bool,
@@ -127,6 +131,9 @@ impl Queue {
 
     pub(crate) fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
         let mut state = self.lock();
+        if state.missed > 0 {
+            return Poll::Ready(Some(Item::Missed(std::mem::take(&mut state.missed))));
+        }
         if let Some((topic, gap)) = state.conflated.pop_front() {
             return Poll::Ready(Some(Item::Gap { topic, gap }));
         }
@@ -172,9 +179,9 @@ impl Queue {
 }
 
 impl State {
-    /// Drops the oldest message or gap, and remembers what is missing.
+    /// Drops the oldest message, or word of missing ones, and remembers what is missing.
     fn give_way(&mut self) {
-        let oldest = self.items.iter().position(|item| matches!(item, Item::Message(_) | Item::Gap { .. })).unwrap_or(0);
+        let oldest = self.items.iter().position(|item| matches!(item, Item::Message(_) | Item::Gap { .. } | Item::Missed(_))).unwrap_or(0);
         let Some(item) = self.items.remove(oldest) else { return };
         self.bytes -= item.bytes();
         let (topic, from, to) = match &item {
@@ -182,8 +189,9 @@ impl State {
                 (Some(topic), Some(position)) => {
                     (*topic, Some(arqonbus_protocol::Position { seq: position.seq.saturating_sub(1), ..position }), position)
                 }
-                _ => return,
+                _ => return self.missed += 1,
             },
+            Item::Missed(count) => return self.missed += count,
             Item::Gap { topic, gap } => (*topic, gap.from, gap.to),
             // Presence is eventual: `members` has the truth.
             Item::Presence { .. } | Item::Deleted { .. } | Item::Ended(_) => return,
@@ -199,7 +207,7 @@ impl Item {
     fn bytes(&self) -> usize {
         match self {
             Self::Message(message) => MESSAGE_OVERHEAD_BYTES + message.payload_json().len() + message.headers_json().map_or(0, str::len),
-            Self::Gap { .. } | Self::Presence { .. } | Self::Deleted { .. } | Self::Ended(_) => MESSAGE_OVERHEAD_BYTES,
+            Self::Gap { .. } | Self::Presence { .. } | Self::Deleted { .. } | Self::Missed(_) | Self::Ended(_) => MESSAGE_OVERHEAD_BYTES,
         }
     }
 }

@@ -156,7 +156,7 @@ impl Drop for Subscription {
     }
 }
 
-/// Private messages and broadcasts: a [`Stream`] of [`Message`]s. See [`Client::inbox`].
+/// Private messages and broadcasts: a [`Stream`] of [`Item::Message`], [`Item::Missed`] and at last [`Item::Ended`]. See [`Client::inbox`].
 #[derive(Debug)]
 pub struct Inbox {
     pub(crate) queue: Arc<Queue>,
@@ -164,28 +164,26 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Waits for the next message; `None` when the client is closed.
-    pub async fn recv(&mut self) -> Option<Message> {
-        poll_fn(|cx| self.poll_message(cx)).await
+    /// Waits for the next item; `None` after [`Item::Ended`]. Giving up the wait loses nothing.
+    pub async fn recv(&mut self) -> Option<Item> {
+        poll_fn(|cx| self.queue.poll_pop(cx)).await
     }
 
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+    /// Waits for the next message and passes over everything else. `None` when the client is closed.
+    pub async fn message(&mut self) -> Option<Message> {
         loop {
-            match self.queue.poll_pop(cx) {
-                Poll::Ready(Some(Item::Message(message))) => return Poll::Ready(Some(message)),
-                Poll::Ready(Some(Item::Gap { .. } | Item::Presence { .. } | Item::Deleted { .. } | Item::Ended(_))) => {}
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Pending => return Poll::Pending,
+            if let Item::Message(message) = self.recv().await? {
+                return Some(message);
             }
         }
     }
 }
 
 impl Stream for Inbox {
-    type Item = Message;
+    type Item = Item;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.poll_message(cx)
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        self.queue.poll_pop(cx)
     }
 }
 

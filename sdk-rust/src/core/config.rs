@@ -46,6 +46,10 @@ pub struct Config {
     pub unanswered_max: usize,
     /// Subscriptions.
     pub subscriptions_max: usize,
+    /// Private messages and broadcasts that are kept while the inbox is closed; the oldest give way.
+    pub inbox_max: usize,
+    /// Their bytes.
+    pub inbox_bytes_max: usize,
     /// The wall clock, in Unix milliseconds, at moment 0 of the clock that `now` counts by.
     pub unix_ms_at_zero: u64,
 }
@@ -75,6 +79,8 @@ impl Config {
             in_flight_bytes_max: 16 * 1024 * 1024,
             unanswered_max: 1_024,
             subscriptions_max: limits::JOINS_MAX,
+            inbox_max: 1_024,
+            inbox_bytes_max: 1024 * 1024,
             unix_ms_at_zero: 0,
         }
     }

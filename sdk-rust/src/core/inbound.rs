@@ -47,7 +47,7 @@ impl Core {
         match &head.target {
             Target::Topic(topic) => self.on_topic_message(topic, delivery, now),
             Target::Room(_) | Target::Client(_) | Target::User(_) | Target::Everyone => {
-                self.events.push_back(Event::Inbox(Message::from_delivery(delivery)));
+                self.on_inbox_message(Message::from_delivery(delivery));
             }
         }
     }

@@ -19,6 +19,7 @@ mod config;
 mod feed;
 mod inbound;
 mod link;
+mod mailbox;
 mod output;
 mod phase;
 mod publishes;
@@ -38,6 +39,7 @@ pub use publishes::{Outgoing, RESEND_WINDOW_MS};
 pub use subscriptions::{Joining, PATTERN_TOPICS_MAX};
 
 use calls::Calls;
+use mailbox::Mailbox;
 use phase::{Finishing, Phase};
 use publishes::Publishes;
 use rng::Rng;
@@ -62,6 +64,7 @@ pub struct Core {
     publishes: Publishes,
     calls: Calls,
     subscriptions: Subscriptions,
+    mailbox: Mailbox,
     next_call: u64,
 }
 
@@ -96,6 +99,7 @@ impl Core {
             publishes: Publishes::default(),
             calls: Calls::default(),
             subscriptions,
+            mailbox: Mailbox::default(),
             next_call: 0,
         }
     }

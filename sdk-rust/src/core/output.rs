@@ -201,8 +201,13 @@ pub enum Event {
         /// Why.
         reason: EndReason,
     },
-    /// A private message or a broadcast.
+    /// A private message or a broadcast, while the inbox is open.
     Inbox(Message),
+    /// Private messages or broadcasts gave way while the inbox was closed; told before the first one after them.
+    Missed {
+        /// How many.
+        count: u64,
+    },
     /// The outcome of a publish.
     Published {
         /// Which.

@@ -155,6 +155,8 @@ impl Player {
             "close" => self.core.close(now),
             "wake" => self.core.wake(now),
             "backpressure" => self.core.handle_backpressure(now),
+            "open_inbox" => self.core.open_inbox(),
+            "close_inbox" => self.core.close_inbox(),
             "set_token" => self.core.set_token(string(args)?, now),
             "token_failed" => self.core.token_failed(string(args)?, now),
             "leave" => self.core.leave(subscription.ok_or("no such subscription")?, now),
@@ -261,6 +263,7 @@ impl Player {
                 rendered
             }
             Event::Inbox(message) => render_message(&message, "inbox"),
+            Event::Missed { count } => json!({ "event": "missed", "count": count }),
             Event::Published { call, outcome } => self.render_outcome(
                 call,
                 outcome.map(|ack| {
@@ -308,6 +311,7 @@ fn configure(given: &Value) -> Config {
     config.publish_timeout_ms = number("publish_timeout_ms", 30_000);
     config.drain_timeout_ms = number("drain_timeout_ms", 10_000);
     config.in_flight_max = usize::try_from(number("in_flight_max", 8_192)).expect("a small number");
+    config.inbox_max = usize::try_from(number("inbox_max", 1_024)).expect("a small number");
     config
 }
 

@@ -46,6 +46,11 @@ impl Look {
             Item::Deleted { topic, by } => {
                 self.event(topic, &EventBody::Deleted(arqonbus_protocol::Deleted { by: *by }), &format!("deleted by {by}"))
             }
+            Item::Missed(_) if self.payload => None,
+            Item::Missed(count) if self.json => {
+                Some(serde_json::json!({ "type": "event", "event": "missed", "data": { "count": count } }).to_string())
+            }
+            Item::Missed(count) => Some(styled(Style::Warn, &format!("{count} messages to this client gave way before they were read"))),
             // Told as the command's failure; what a newer client library adds is not known here.
             Item::Ended(_) | _ => None,
         }

@@ -96,8 +96,8 @@ fn forward(mut subscription: Subscription, told: mpsc::Sender<Heard>) {
 
 fn forward_inbox(mut inbox: Inbox, told: mpsc::Sender<Heard>) {
     tokio::spawn(async move {
-        while let Some(message) = inbox.recv().await {
-            if told.send(Ok(Item::Message(message))).await.is_err() {
+        while let Some(item) = inbox.recv().await {
+            if told.send(Ok(item)).await.is_err() {
                 return;
             }
         }

@@ -81,6 +81,7 @@ impl Config {
             ("drain.notice_ms", drain.notice_ms, 0, HOUR_MS),
             ("drain.deadline_ms", drain.deadline_ms, 0, HOUR_MS),
             ("history_total_bytes", self.history_total_bytes, 1, u64::MAX),
+            ("dedup_total_bytes", self.dedup_total_bytes, 1024 * 1024, u64::MAX),
             ("telemetry.queue", self.telemetry.queue as u64, 1, 1_000_000),
         ] {
             found.unless((least..=most).contains(&value), key, || {

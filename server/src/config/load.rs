@@ -104,7 +104,14 @@ pub(super) fn variable(path: &str) -> String {
 
 fn from_flags(overrides: &Overrides, keys: &[Key]) -> Vec<Layer> {
     let set = overrides.set.iter().map(|text| match text.split_once('=') {
-        Some((path, value)) => from_text(path.trim(), value.trim(), &Source::Flag(format!("--set {}", path.trim())), keys),
+        Some((path, value)) => {
+            let source = Source::Flag(format!("--set {}", path.trim()));
+            if find(keys, path.trim()).is_some_and(|key| key.secret) {
+                not_by_flag(path.trim(), source)
+            } else {
+                from_text(path.trim(), value.trim(), &source, keys)
+            }
+        }
         None => {
             let why = format!("expected key=value, such as limits.joins=100, not {text:?}");
             Layer { leaves: Vec::new(), mistakes: vec![Mistake { source: Source::Flag("--set".into()), key: String::new(), why }] }
@@ -113,6 +120,12 @@ fn from_flags(overrides: &Overrides, keys: &[Key]) -> Vec<Layer> {
     let named = [("--listen", "listen", &overrides.listen), ("--admin", "admin", &overrides.admin)];
     let named = named.into_iter().filter_map(|(flag, path, value)| Some(from_text(path, value.as_ref()?, &Source::Flag(flag.into()), keys)));
     set.chain(named).collect()
+}
+
+/// Everybody on the machine can read a command line.
+fn not_by_flag(path: &str, source: Source) -> Layer {
+    let why = format!("a secret is not taken from the command line, where other processes see it; set {} or the key in the file", variable(path));
+    Layer { leaves: Vec::new(), mistakes: vec![Mistake { source, key: path.to_owned(), why }] }
 }
 
 /// The layers put together so far.

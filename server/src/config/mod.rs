@@ -54,6 +54,8 @@ pub struct Config {
     pub history: History,
     /// Bytes of history of all topics together.
     pub history_total_bytes: u64,
+    /// Bytes of remembered message ids of the whole bus, at 64 bytes an id; past it the topics with the most forget their oldest early, counted.
+    pub dedup_total_bytes: u64,
     /// Whether a channel appears on first use or only by `create_channel`, where no rule says otherwise.
     pub create: Create,
     /// Settings by topic pattern; the first match applies.
@@ -80,6 +82,7 @@ impl Default for Config {
             drain: Drain::default(),
             history: History::default(),
             history_total_bytes: 256 * 1024 * 1024,
+            dedup_total_bytes: 256 * 1024 * 1024,
             create: Create::OnUse,
             rules: Vec::new(),
             storage: Storage::default(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use arqonbus_protocol::{Pattern, Topic};
 
 use super::Config;
-use crate::storage::LogSettings;
+use crate::storage::{ID_BYTES, LogSettings};
 
 /// How a channel comes to be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -78,6 +78,21 @@ impl Config {
             dedup_ms: history.dedup_ms,
             dedup_entries_max: history.dedup_entries,
         }
+    }
+
+    /// Ids that the logs of one shard may remember together.
+    pub(crate) fn ids_of_logs_max(&self, shards: usize) -> usize {
+        self.ids_of_shard_max(shards) - self.ids_of_sent_max(shards)
+    }
+
+    /// Ids that one shard may remember of messages to targets without a log: at most an eighth of what it may remember in all.
+    pub(crate) fn ids_of_sent_max(&self, shards: usize) -> usize {
+        self.history.dedup_entries.min(self.ids_of_shard_max(shards) / 8)
+    }
+
+    /// The hash spreads topics evenly, so that each shard has the same part of the bound.
+    fn ids_of_shard_max(&self, shards: usize) -> usize {
+        usize::try_from(self.dedup_total_bytes / ID_BYTES).unwrap_or(usize::MAX) / shards.max(1)
     }
 
     /// Whether `topic` appears when it is used.

@@ -208,7 +208,7 @@ fn values_at_the_edge_are_accepted() {
         &["history.messages=0", "history.bytes=0", "history.age_ms=0"],
         &["history.dedup_ms=0", "history.dedup_entries=0"],
         &["telemetry.room=off"],
-        &["storage.kind=redis", "storage.redis.urls=rediss://[::1]:6380/2", "storage.redis.username=ada", "storage.redis.password=p"],
+        &["storage.kind=redis", "storage.redis.urls=rediss://[::1]:6380/2", "storage.redis.username=ada", "storage.redis.password_file=Cargo.toml"],
         &["storage.kind=redis", "storage.redis.urls=redis://a:1,redis://b:2", "storage.redis.cluster=true"],
         &["storage.kind=redis", "storage.redis.urls=redis://a:1,redis://b:2", "storage.redis.sentinel_master=m"],
         &["storage.redis.urls=nowhere"],
@@ -254,6 +254,8 @@ fn what_is_secret_is_not_shown() {
     let (shown, debugged) = (loaded.show(), format!("{:?}", loaded.config));
     assert!(shown.contains("\npassword = \"<redacted>\"  # ") && !shown.contains("hunter"), "{shown}");
     assert!(debugged.contains("password: <redacted>") && !debugged.contains("hunter"), "{debugged}");
+    let told = mistakes("secret-flag", "", &[], &["storage.redis.password=hunter4"]);
+    assert!(told.len() == 1 && told[0].contains("ARQONBUS_STORAGE__REDIS__PASSWORD") && !told[0].contains("hunter"), "{told:?}");
     let told = mistakes("secret-urls", "storage.kind = 'redis'\nstorage.redis.urls = ['redis://ada:hunter2@there', 'hunter2://x']", &[], &[]);
     assert!(told.len() == 3 && told.iter().all(|told| !told.contains("hunter")), "{told:?}");
 }

@@ -57,8 +57,7 @@ pub(crate) struct Counts {
 
 impl Home {
     pub(crate) fn new(shard: ShardId, shared: Arc<Shared>, store: Box<dyn Store>) -> Self {
-        let history = &shared.config.history;
-        let sent = DedupWindow::new(history.dedup_ms, history.dedup_entries);
+        let sent = DedupWindow::new(shared.config.history.dedup_ms, shared.config.ids_of_sent_max(shared.shards));
         let timestamp = shared.clock.timestamp();
         Self {
             shard,
@@ -88,10 +87,10 @@ impl Home {
         let shared = Arc::clone(&self.shared);
         for rule in &shared.config.rules {
             let Some(topic) = rule.topics.as_topic().filter(|topic| shared.homes.of_topic(topic) == self.shard) else { continue };
-            if self.by_topic.contains_key(&topic) || !shared.census.admit(&topic, shared.config.limits.channels) {
+            if self.by_topic.contains_key(&topic) {
                 continue;
             }
-            let key = self.begin_lane(topic, None);
+            let Some(key) = self.admit_lane(topic, None) else { continue };
             if let Some(lane) = self.lanes.get_mut(key) {
                 lane.declared = true;
                 lane.description.clone_from(&rule.description);
@@ -179,16 +178,20 @@ impl Home {
             self.refuse(asked, Some(topic), &unknown());
             return None;
         }
-        if !self.shared.census.admit(&topic, self.shared.config.limits.channels) {
+        let (by, request_id) = (asked.who.client, asked.request_id);
+        let Some(key) = self.admit_lane(topic, Some(by)) else {
             self.refuse(asked, Some(topic), &Refusal::new(ErrorCode::LimitExceeded, "the bus has all the channels that it may have"));
             return None;
-        }
-        let (by, request_id) = (asked.who.client, asked.request_id);
-        let key = self.begin_lane(topic, Some(by));
+        };
         if let Some(lane) = self.lanes.get_mut(key).filter(|_| matches!(op, LaneOp::Create { .. })) {
             lane.begun_by = Some(request_id);
         }
         Some(key)
+    }
+
+    /// Begins a lane, unless the bus has all the channels that it may have.
+    pub(super) fn admit_lane(&mut self, topic: Topic, by: Option<arqonbus_protocol::ClientId>) -> Option<Key> {
+        self.shared.census.admit(&topic, self.shared.config.limits.channels).then(|| self.begin_lane(topic, by))
     }
 
     /// Begins a lane: opens its log, and lets the patterns that match it in.

@@ -1,6 +1,6 @@
 //! Members by pattern: let into every lane that matches, now and when it is born.
 
-use arqonbus_protocol::{JoinArgs, Pattern, Position, Topic};
+use arqonbus_protocol::{JoinArgs, Pattern, Position, Topic, TopicPosition};
 
 use super::op::{Asked, JoinOp, LaneOp, PatternPart};
 use super::{ConnId, Home};
@@ -19,6 +19,7 @@ pub(crate) struct PatternMember {
 impl Home {
     pub(super) fn join_pattern(&mut self, asked: &Asked, gather: u32, args: &JoinArgs) {
         let pattern = args.pattern();
+        self.begin_anew(asked, args);
         self.patterns.push(PatternMember { pattern, conn: asked.conn, asked: asked.clone(), presence: args.presence });
         let mut matching: Vec<(Topic, Key)> =
             self.by_topic.iter().filter(|(topic, _)| pattern.matches(topic)).map(|(topic, key)| (*topic, *key)).collect();
@@ -30,6 +31,19 @@ impl Home {
             let part = PatternPart { gather, resumes: args.positions.is_some() };
             let join = JoinOp { asked: asked.clone(), since, replay: args.replay, presence: args.presence, pattern: Some(part) };
             self.ask_lane(key, LaneOp::Join(Box::new(join)));
+        }
+    }
+
+    /// Begins the topics that the client has a position of and that are no more, as a join by name would: so it is told now that their
+    /// past is lost, and not only when somebody publishes there.
+    fn begin_anew(&mut self, asked: &Asked, args: &JoinArgs) {
+        let pattern = args.pattern();
+        for topic in args.positions.iter().flatten().map(TopicPosition::topic) {
+            let is_missing = self.shared.homes.of_topic(&topic) == self.shard && !self.by_topic.contains_key(&topic);
+            if is_missing && pattern.matches(&topic) && self.shared.may_be_joined(&topic) {
+                // Past the bound on channels it is told when there is room for it again.
+                self.admit_lane(topic, Some(asked.who.client));
+            }
         }
     }
 
@@ -62,5 +76,5 @@ impl Home {
 
 /// What the client knows of `topic`.
 fn known(args: &JoinArgs, topic: &Topic) -> Option<Position> {
-    args.positions.iter().flatten().find(|known| known.topic() == *topic).map(arqonbus_protocol::TopicPosition::position)
+    args.positions.iter().flatten().find(|known| known.topic() == *topic).map(TopicPosition::position)
 }

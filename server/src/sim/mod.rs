@@ -168,7 +168,7 @@ impl SimBus {
         let shard = |id: usize| {
             // Shards differ also where a restarted bus repeats itself.
             let salt = if sabotage == Some(Sabotage::KeepEpochOnRestart) { (id as u64) << 32 } else { rng.next_u64() };
-            let inner = MemoryStore::new(salt, Arc::clone(&budget));
+            let inner = MemoryStore::new(salt, Arc::clone(&budget)).remembering(shared.config.ids_of_logs_max(shards));
             let (store, late) = LateStore::new(inner, clock, Rng::new(rng.next_u64()), store_delay_ms, sabotage);
             let id = u16::try_from(id).expect("there are few shards");
             let mut core = Core::new(id, Arc::clone(&shared), Box::new(store));
@@ -235,6 +235,11 @@ impl SimBus {
     #[must_use]
     pub fn now_ms(&self) -> u64 {
         self.clock.now().0
+    }
+
+    /// Steps the wall clock as an operator would, or a time server.
+    pub fn step_wall_clock(&mut self, ms: i64) {
+        self.clock.step_wall(ms);
     }
 
     /// The shard on which a topic is at home.

@@ -66,12 +66,14 @@ pub(super) struct Account {
     logs: u64,
     pub(super) messages: u64,
     pub(super) bytes: u64,
+    /// Remembered ids.
+    pub(super) ids: usize,
     pub(super) counters: StoreCounters,
 }
 
 impl Account {
     pub(super) fn new(budget: Arc<Budget>) -> Self {
-        Self { budget, logs: 0, messages: 0, bytes: 0, counters: StoreCounters::default() }
+        Self { budget, logs: 0, messages: 0, bytes: 0, ids: 0, counters: StoreCounters::default() }
     }
 
     /// Takes `cost` for an entry of a log that holds `log_bytes`, unless too little is left to it.

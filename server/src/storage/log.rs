@@ -30,7 +30,7 @@ impl Log {
         // What has expired under the former bounds does not come back under new ones.
         self.expire(now, usize::MAX, account);
         self.settings = settings.clone();
-        self.counted(account, |log| log.dedup.set_bounds(log.settings.dedup_ms, log.settings.dedup_entries_max, now));
+        self.counting_ids(account, |log| log.dedup.set_bounds(log.settings.dedup_ms, log.settings.dedup_entries_max, now));
         self.trim(now, 0, 0, account);
     }
 
@@ -50,13 +50,19 @@ impl Log {
     /// Goes on in `epoch`, from its start. The ids stay known.
     pub(super) fn roll(&mut self, epoch: Epoch, account: &mut Account) {
         self.clear(account);
-        let dedup = DedupWindow::new(self.settings.dedup_ms, self.settings.dedup_entries_max);
-        self.former = Some(Box::new((self.head.epoch, std::mem::replace(&mut self.dedup, dedup))));
+        self.counting_ids(account, |log| {
+            let dedup = DedupWindow::new(log.settings.dedup_ms, log.settings.dedup_entries_max);
+            log.former = Some(Box::new((log.head.epoch, std::mem::replace(&mut log.dedup, dedup))));
+        });
         self.head = Position { epoch, seq: 0 };
     }
 
     /// Where the fingerprint was appended before.
-    pub(super) fn check(&mut self, fingerprint: Fingerprint, now: Moment) -> Verdict<Position> {
+    pub(super) fn check(&mut self, fingerprint: Fingerprint, now: Moment, account: &mut Account) -> Verdict<Position> {
+        self.counting_ids(account, |log| log.look_up(fingerprint, now))
+    }
+
+    fn look_up(&mut self, fingerprint: Fingerprint, now: Moment) -> Verdict<Position> {
         match self.dedup.check(fingerprint, now) {
             Verdict::Fresh => {}
             Verdict::Duplicate(seq) => return Verdict::Duplicate(Position { seq, ..self.head }),
@@ -71,13 +77,32 @@ impl Log {
 
     /// Remembers that the head has this fingerprint.
     pub(super) fn remember(&mut self, fingerprint: Fingerprint, now: Moment, account: &mut Account) {
-        self.counted(account, |log| log.dedup.remember(fingerprint, log.head.seq, now));
+        self.counting_ids(account, |log| log.dedup.remember(fingerprint, log.head.seq, now));
     }
 
-    fn counted(&mut self, account: &mut Account, change: impl FnOnce(&mut Self)) {
-        let before = self.dedup.evicted();
-        change(self);
-        account.counters.dedup_evicted += self.dedup.evicted() - before;
+    /// Forgets the oldest id, because the bus remembers too many.
+    pub(super) fn forget_oldest(&mut self, now: Moment, account: &mut Account) {
+        self.counting_ids(account, |log| match &mut log.former {
+            Some(former) if former.1.entries() > 0 => former.1.evict(now),
+            Some(_) | None => log.dedup.evict(now),
+        });
+    }
+
+    /// Ids in memory.
+    pub(super) fn ids(&self) -> usize {
+        self.dedup.entries() + self.former.as_ref().map_or(0, |former| former.1.entries())
+    }
+
+    fn ids_evicted(&self) -> u64 {
+        self.dedup.evicted() + self.former.as_ref().map_or(0, |former| former.1.evicted())
+    }
+
+    fn counting_ids<T>(&mut self, account: &mut Account, change: impl FnOnce(&mut Self) -> T) -> T {
+        let (ids, evicted) = (self.ids(), self.ids_evicted());
+        let result = change(self);
+        account.ids = account.ids + self.ids() - ids;
+        account.counters.dedup_evicted += self.ids_evicted().saturating_sub(evicted);
+        result
     }
 
     /// Whether an entry of `cost` is within the bounds at all.
@@ -106,11 +131,13 @@ impl Log {
     }
 
     /// Forgets ids whose window has ended, `at_most` so many; gives how many.
-    pub(super) fn forget(&mut self, now: Moment, at_most: usize) -> usize {
-        if self.former.as_ref().is_some_and(|former| former.1.is_spent(now)) {
-            self.former = None;
-        }
-        self.dedup.expire(now, at_most)
+    pub(super) fn forget(&mut self, now: Moment, at_most: usize, account: &mut Account) -> usize {
+        self.counting_ids(account, |log| {
+            if log.former.as_ref().is_some_and(|former| former.1.is_spent(now)) {
+                log.former = None;
+            }
+            log.dedup.expire(now, at_most)
+        })
     }
 
     pub(super) fn is_forgettable(&self, now: Moment) -> bool {
@@ -125,5 +152,11 @@ impl Log {
 
     pub(super) fn clear(&mut self, account: &mut Account) {
         while self.give_up_oldest(account) {}
+    }
+
+    /// Ends with all it holds and remembers.
+    pub(super) fn end(mut self, account: &mut Account) {
+        self.clear(account);
+        account.ids -= self.ids();
     }
 }

@@ -34,6 +34,8 @@ pub struct MemoryStore {
     by_topic: Map<Topic, usize>,
     logs: Slab<Log>,
     account: Account,
+    /// Ids remembered at most, over all logs.
+    ids_max: usize,
     /// Where the next sweep begins.
     swept: usize,
     seq_max: u64,
@@ -44,7 +46,14 @@ impl MemoryStore {
     #[must_use]
     pub fn new(salt: u64, budget: Arc<Budget>) -> Self {
         let account = Account::new(budget);
-        Self { epochs: Epochs::new(salt), by_topic: Map::default(), logs: Slab::new(), account, swept: 0, seq_max: SEQ_MAX }
+        Self { epochs: Epochs::new(salt), by_topic: Map::default(), logs: Slab::new(), account, ids_max: usize::MAX, swept: 0, seq_max: SEQ_MAX }
+    }
+
+    /// Remembers at most `ids_max` ids, over all logs; past it those with the most forget their oldest early, which is counted.
+    #[must_use]
+    pub fn remembering(mut self, ids_max: usize) -> Self {
+        self.ids_max = ids_max.max(1);
+        self
     }
 
     fn slot(&self, topic: &Topic) -> Result<usize, StoreError> {
@@ -67,12 +76,14 @@ impl MemoryStore {
         let slot = self.slot(topic)?;
         let log = &mut self.logs[slot];
         if let Some(fingerprint) = fingerprint {
-            match log.check(fingerprint, now) {
+            match log.check(fingerprint, now, &mut self.account) {
+                Verdict::Fresh if self.account.ids >= self.ids_max => self.forget_oldest_ids(now),
                 Verdict::Fresh => {}
                 Verdict::Duplicate(position) => return Ok(Appended::Duplicate { position }),
                 Verdict::Conflict => return Ok(Appended::Conflict),
             }
         }
+        let log = &mut self.logs[slot];
         if log.head.seq >= self.seq_max {
             log.roll(self.epochs.begin(), &mut self.account);
         }
@@ -146,6 +157,16 @@ impl MemoryStore {
         }
     }
 
+    /// Lets the logs with the most ids forget their oldest, for the one to come and somewhat more.
+    fn forget_oldest_ids(&mut self, now: Moment) {
+        let mut largest: BinaryHeap<(usize, usize)> = self.logs.iter().map(|(slot, log)| (log.ids(), slot)).collect();
+        for _ in 0..self.ids_max / ROOM_DIVISOR as usize + 1 {
+            let Some((ids, slot)) = largest.pop().filter(|(ids, _)| *ids > 0) else { return };
+            self.logs[slot].forget_oldest(now, &mut self.account);
+            largest.push((ids - 1, slot));
+        }
+    }
+
     fn by_bytes(&self, wanted: impl Fn(&Log) -> bool) -> BinaryHeap<(u64, usize)> {
         self.logs.iter().filter(|(_, log)| !log.ring.is_empty() && wanted(log)).map(|(slot, log)| (log.ring.bytes(), slot)).collect()
     }
@@ -175,7 +196,7 @@ impl MemoryStore {
         while self.swept < end && entries_left > 0 {
             if let Some(log) = self.logs.get_mut(self.swept) {
                 entries_left -= log.expire(now, entries_left, &mut self.account);
-                entries_left -= log.forget(now, entries_left);
+                entries_left -= log.forget(now, entries_left, &mut self.account);
             }
             // A log that took all that was left is where the next sweep begins.
             self.swept += usize::from(entries_left > 0);
@@ -210,7 +231,7 @@ impl Store for MemoryStore {
 
     fn delete(&mut self, topic: &Topic, _ticket: Ticket) -> Progress<()> {
         if let Some(slot) = self.by_topic.remove(topic) {
-            self.logs.remove(slot).clear(&mut self.account);
+            self.logs.remove(slot).end(&mut self.account);
         }
         Progress::Done(Ok(()))
     }

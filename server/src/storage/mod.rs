@@ -20,7 +20,7 @@ use arqonbus_protocol::{Direction, Durability, Epoch, Position, StorageStatus, T
 use bytes::Bytes;
 
 pub use budget::{Budget, StoreCounters};
-pub use dedup::{DedupWindow, Verdict};
+pub use dedup::{DedupWindow, ID_BYTES, Verdict};
 pub use entry::Entry;
 pub use memory::MemoryStore;
 pub use resume::{Resume, replay_start, resume};

@@ -1,7 +1,7 @@
 //! The rows about operation: what is refused at the start, and what must never be seen.
 
 use arqonbus_tests::harness::{Peer, Process, Reach, http};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Arena;
 
@@ -65,4 +65,48 @@ async fn foreign_text_is_escaped_in_the_log_and_absent_from_metrics() {
     arena.probe("escapes").await;
     drop(peer);
     arena.close().await;
+}
+
+/// Secrets are not shown in the configuration, logs, metrics, answers or the list of processes; nor are the tokens of clients.
+#[tokio::test]
+async fn secrets_are_found_nowhere() {
+    let schema: Value = serde_json::from_str(&Process::run(&["config", "schema"], &[])).expect("a schema");
+    let mut keys = Vec::new();
+    secret_keys(&schema, &schema, "ARQONBUS", &mut keys);
+    assert!(keys.len() >= 2, "{keys:?}");
+    let variables: Vec<(String, String)> = keys.iter().map(|key| (key.clone(), format!("marker-of-{key}"))).collect();
+    let mut seen = vec![Process::run(&["config", "show"], &variables), Process::run(&["config", "check"], &variables)];
+    assert!(seen[0].contains("redacted"), "{}", seen[0]);
+    let mistaken = [variables.clone(), vec![("ARQONBUS_SHARDS".to_owned(), "many".to_owned())]].concat();
+    seen.push(Process::run(&["config", "check"], &mistaken));
+
+    let process = Process::with("127.0.0.1:0", "[log]\nfilter = \"trace\"\n", &variables);
+    let mut peer = Peer::connect(&process).await;
+    let _ = peer.request(json!({ "type": "command", "command": "connect", "args": { "token": "marker-of-token" } })).await;
+    let request =
+        format!("GET /v1/schema?token=marker-of-url HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer marker-of-header\r\n\r\n", process.address());
+    let _ = http::raw(process.address(), request.as_bytes()).await;
+    seen.push(peer.ok("status", json!({})).await.to_string());
+    for path in ["/metrics", "/version", "/health", "/ready"] {
+        seen.push(http::fetch(process.admin(), path).await.body);
+    }
+    seen.push(std::fs::read_to_string(format!("/proc/{}/cmdline", process.pid())).unwrap_or_default());
+    seen.push(process.log());
+    for text in seen {
+        assert!(!text.contains("marker-of"), "{text}");
+    }
+}
+
+/// The environment's names of all keys that the schema marks as secret.
+fn secret_keys(root: &Value, schema: &Value, name: &str, keys: &mut Vec<String>) {
+    let schema = schema["$ref"].as_str().map_or(schema, |to| &root["$defs"][to.trim_start_matches("#/$defs/")]);
+    for (property, value) in schema["properties"].as_object().into_iter().flatten() {
+        let separator = if name == "ARQONBUS" { "_" } else { "__" };
+        let name = format!("{name}{separator}{}", property.to_ascii_uppercase());
+        if value["x-secret"] == true {
+            keys.push(name);
+        } else {
+            secret_keys(root, value, &name, keys);
+        }
+    }
 }

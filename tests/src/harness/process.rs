@@ -31,8 +31,14 @@ impl Process {
     /// Starts one at an address.
     #[must_use]
     pub fn at(listen: &str, config: &str) -> Self {
+        Self::with(listen, config, &[])
+    }
+
+    /// Starts one at an address, with variables in its environment.
+    #[must_use]
+    pub fn with(listen: &str, config: &str, variables: &[(String, String)]) -> Self {
         let scratch = Scratch::new();
-        let mut child = spawn(&scratch, listen, config);
+        let mut child = spawn(&scratch, listen, config, variables);
         let mut line = String::new();
         let stdout = child.stdout.take().expect("a pipe");
         BufReader::new(stdout).read_line(&mut line).expect("a line of text");
@@ -46,13 +52,24 @@ impl Process {
     #[must_use]
     pub fn refused(listen: &str, config: &str) -> (Option<i32>, String) {
         let scratch = Scratch::new();
-        let child = spawn(&scratch, listen, config);
+        let child = spawn(&scratch, listen, config, &[]);
         let mut child = Self { listen: ([127, 0, 0, 1], 0).into(), admin: None, child, scratch };
         let mut announced = String::new();
         // It ends with the process, or with a line where the process wrongly goes on.
         BufReader::new(child.child.stdout.take().expect("a pipe")).read_line(&mut announced).expect("a line of text");
         assert_eq!(announced, "", "it started with {config}");
         (child.child.wait().expect("a child").code(), child.log())
+    }
+
+    /// What a command of the same binary prints.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    #[must_use]
+    pub fn run(args: &[&str], variables: &[(String, String)]) -> String {
+        let variables = variables.iter().map(|(name, value)| (name, value));
+        let output = Command::new(binary()).args(args).envs(variables).stdin(Stdio::null()).output().expect("the binary starts");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
     }
 
     /// The address of the admin listener.
@@ -109,13 +126,14 @@ impl Reach for Process {
     }
 }
 
-fn spawn(scratch: &Scratch, listen: &str, config: &str) -> Child {
+fn spawn(scratch: &Scratch, listen: &str, config: &str, variables: &[(String, String)]) -> Child {
     let config_path = scratch.path().join("arqonbus.toml");
     fs::write(&config_path, format!("listen = \"{listen}\"\nadmin = \"127.0.0.1:0\"\n{config}")).expect("a configuration file");
     let log = File::create(scratch.path().join("log")).expect("a log file");
     Command::new(binary())
         .args(["serve", "--announce", "--config"])
         .arg(&config_path)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)

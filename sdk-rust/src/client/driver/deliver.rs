@@ -35,15 +35,26 @@ impl Driver {
                     }
                 }
             }
-            Event::Inbox(message) => {
-                for inbox in &self.inboxes {
-                    inbox.push(Item::Message(message.clone()));
-                }
-            }
+            Event::Inbox(message) if self.has_inbox() => self.push_inboxes(&Item::Message(message)),
+            Event::Missed { count } if self.has_inbox() => self.push_inboxes(&Item::Missed(count)),
+            Event::Inbox(message) => self.core.take_back(message),
+            Event::Missed { count } => self.core.take_back_missed(count),
             Event::Published { call, outcome } => settle(&mut self.publishes, call, outcome),
             Event::Replied { call, outcome } => settle(&mut self.requests, call, outcome),
             Event::Answered { call, outcome } => settle(&mut self.commands, call, outcome),
             Event::Refused(refusal) => drop(self.shared.refusals.send(refusal)),
+        }
+    }
+
+    /// Forgets inboxes that nobody reads any more; gives whether there are others.
+    pub(super) fn has_inbox(&mut self) -> bool {
+        self.inboxes.retain(|inbox| !inbox.is_reader_gone());
+        !self.inboxes.is_empty()
+    }
+
+    fn push_inboxes(&self, item: &Item) {
+        for inbox in &self.inboxes {
+            inbox.push(item.clone());
         }
     }
 

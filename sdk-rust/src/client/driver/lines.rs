@@ -90,7 +90,10 @@ impl Driver {
             Control::Inbox(queue) if self.core.state() == State::Closed => {
                 queue.push(Item::Ended(self.end_reason()));
             }
-            Control::Inbox(queue) => self.inboxes.push(queue),
+            Control::Inbox(queue) => {
+                self.inboxes.push(queue);
+                self.core.open_inbox();
+            }
             Control::Token(token) => self.core.set_token(token, now),
             Control::Wake => self.core.wake(now),
             Control::Drain => self.finish(),

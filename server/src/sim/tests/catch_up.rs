@@ -109,3 +109,32 @@ fn a_resumed_pattern_gives_what_is_known_from_there_and_the_rest_from_its_start(
     assert_eq!(of(&new), ["1", "2"]);
     assert_eq!(of(&trimmed), ["trimmed 2", "3", "4", "5"]);
 }
+
+#[test]
+fn g10_a_resumed_pattern_is_told_at_once_of_topics_that_are_no_more() {
+    let mut bus = bus_with(|setup| setup.config.rules = rules(r#"[{ "topics": "r:named*", "create": "explicit" }]"#));
+    let lost: Vec<Topic> = vec![topic_on(&bus, 0), topic_on(&bus, 1)];
+    let elsewhere: Topic = "other:topic".parse().unwrap();
+    let named: Topic = "r:named".parse().unwrap();
+    let position = |topic: &Topic| json!({ "room": topic.room, "channel": topic.channel, "epoch": "former", "seq": 7 });
+    let positions: Vec<Value> = lost.iter().chain([&elsewhere, &named]).map(position).collect();
+    let mut member = Peer::open(&mut bus, 0);
+    let args = json!({ "room": "r", "channel": "*", "positions": positions });
+    let id = member.command(&mut bus, "join_channel", &args);
+    let heard = member.hear(&mut bus);
+    assert_eq!(brief(&heard), ["ok", "epoch_changed 0", "epoch_changed 0"]);
+    assert_eq!((heard[0]["request_id"].as_str(), heard[0]["result"]["topics"].as_array().unwrap().len()), (Some(&*id), 2));
+    let mut gapped: Vec<&str> = heard[1..].iter().map(|gap| gap["channel"].as_str().unwrap()).collect();
+    gapped.sort_unstable();
+    let mut expected: Vec<&str> = lost.iter().map(|topic| topic.channel.as_str()).collect();
+    expected.sort_unstable();
+    assert_eq!(gapped, expected);
+    assert!(bus.head(&elsewhere).is_none() && bus.head(&named).is_none());
+    // What comes then is no second gap.
+    publish(&mut bus, &lost[0], 2);
+    assert_eq!(brief(&member.hear(&mut bus)), ["1", "2"]);
+}
+
+fn rules(json: &str) -> Vec<crate::config::Rule> {
+    serde_json::from_str(json).unwrap()
+}

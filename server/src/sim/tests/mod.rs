@@ -2,6 +2,7 @@
 
 mod audiences;
 mod catch_up;
+mod clock;
 mod directory;
 mod joins;
 mod lanes;

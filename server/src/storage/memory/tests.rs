@@ -30,6 +30,35 @@ fn fingerprint(key: u128) -> Fingerprint {
     Fingerprint { key, content: 0 }
 }
 
+#[test]
+fn ids_are_bounded_over_all_logs_and_those_with_the_most_forget_first() {
+    let mut store = store(&Arc::new(Budget::new(u64::MAX)), 1).opened(3).remembering(64);
+    for key in 0..50 {
+        store.put_as(0, 1, Some(fingerprint(key)));
+    }
+    for key in 50..64 {
+        store.put_as(1, 1, Some(fingerprint(key)));
+    }
+    assert_eq!((store.account.ids, store.counters().dedup_evicted), (64, 0));
+    // A flood of ids on one topic costs that topic its own, not the others theirs.
+    for key in 64..1_000 {
+        store.put_as(2, 1, Some(fingerprint(key)));
+        assert!(store.account.ids <= 64);
+    }
+    assert_eq!(store.counters().dedup_evicted, 1_000 - u64::try_from(store.account.ids).unwrap());
+    let known = |store: &mut MemoryStore, number, key| {
+        matches!(store.append_to(&topic(number), entry(1), Some(fingerprint(key)), Moment(0)), Ok(Appended::Duplicate { .. }))
+    };
+    assert!(known(&mut store, 1, 63) && known(&mut store, 0, 49) && known(&mut store, 2, 999));
+    assert!(!known(&mut store, 0, 0));
+    // What expires, is trimmed or deleted is no longer counted.
+    store.sweep(Moment(1_000));
+    assert_eq!(store.account.ids, 0);
+    store.put_as(0, 1, Some(fingerprint(1)));
+    let _done = store.delete(&topic(0), Ticket(1));
+    assert_eq!(store.account.ids, 0);
+}
+
 impl MemoryStore {
     fn opened(mut self, topics: u64) -> Self {
         for number in 0..topics {
