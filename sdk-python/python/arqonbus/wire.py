@@ -75,6 +75,7 @@ __all__ = [
     "MembersCommand",
     "MembersResult",
     "MessageId",
+    "NodeStatus",
     "PatternPart",
     "Permission",
     "PingArgs",
@@ -160,6 +161,8 @@ class ChannelInfoResult(TypedDict):
     """What an ack of it survives."""
     retention: Retention
     """How long and how much it holds."""
+    incomplete: NotRequired[bool]
+    """Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said."""
 
 
 class ChannelSummary(TypedDict):
@@ -467,6 +470,8 @@ class DisconnectResult(TypedDict):
 
     disconnected: int
     """Connections that are being closed."""
+    incomplete: NotRequired[bool]
+    """Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said."""
 
 
 class Draining(TypedDict):
@@ -521,6 +526,7 @@ ErrorCode: TypeAlias = Literal[
     "overloaded",
     "draining",
     "storage_unavailable",
+    "outcome_unknown",
     "unsupported",
     "internal",
 ]
@@ -715,6 +721,8 @@ class ListChannelsResult(TypedDict):
     """By name."""
     next: NotRequired[Channel | None]
     """The `after` of the next page; none on the last."""
+    incomplete: NotRequired[bool]
+    """Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said."""
 
 
 class ListRoomsArgs(TypedDict):
@@ -733,6 +741,8 @@ class ListRoomsResult(TypedDict):
     """By name."""
     next: NotRequired[Room | None]
     """The `after` of the next page; none on the last."""
+    incomplete: NotRequired[bool]
+    """Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said."""
 
 
 class Member(TypedDict):
@@ -774,10 +784,31 @@ class MembersResult(TypedDict):
     """All members, also those of other pages."""
     next: NotRequired[ClientId | None]
     """The `after` of the next page; none on the last."""
+    incomplete: NotRequired[bool]
+    """Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said."""
 
 
 MessageId: TypeAlias = str
 """an id is 1 to 64 of A-Z a-z 0-9 _ . : -"""
+
+class NodeStatus(TypedDict):
+    """One node of the bus."""
+
+    node: ClientId
+    """The node."""
+    version: str
+    """Its version."""
+    state: ServerState
+    """Whether it takes new work."""
+    uptime_ms: int
+    """Milliseconds since it started."""
+    connections: int
+    """Its open connections."""
+    joins: int
+    """Joined topics of its connections."""
+    storage: StorageState
+    """How well its store is."""
+
 
 PatternPart: TypeAlias = str
 """a name is 1 to 64 of A-Z a-z 0-9 _ . - and not only dots; a pattern may end in one *"""
@@ -1002,6 +1033,12 @@ class StatusResult(TypedDict):
     """Bytes that wait in the outboxes of all connections."""
     storage: StorageStatus
     """Where history is kept."""
+    nodes: NotRequired[list[NodeStatus]]
+    """Every living node of a bus of several, this one included; the numbers above are those of the node that
+    answers.
+    """
+    incomplete: NotRequired[bool]
+    """Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said."""
 
 
 StorageState: TypeAlias = Literal["healthy", "degraded", "healing"]
