@@ -64,7 +64,9 @@ impl Shared {
     ) -> Result<Self, getrandom::Error> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)?;
-        let chance = Chance { secret, node: getrandom::u64()?, random: getrandom::u64()?, homes: Homes::new(shards) };
+        let homes = Homes::new(shards);
+        let homes = if config.storage.kind == StorageKind::Redis { homes.shared() } else { homes };
+        let chance = Chance { secret, node: getrandom::u64()?, random: getrandom::u64()?, homes };
         Ok(Self::with(config, shards, metrics, telemetry, readiness, Clock::start(), chance))
     }
 

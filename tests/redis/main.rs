@@ -2,3 +2,4 @@
 
 mod link;
 mod nodes;
+mod store;

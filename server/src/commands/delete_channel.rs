@@ -1,10 +1,11 @@
 //! `delete_channel`: the channel, its history and its memberships end.
 
-use arqonbus_protocol::{DeleteChannelArgs, DeleteChannelResult, Deleted, EventBody, encode_event};
+use std::collections::VecDeque;
+
+use arqonbus_protocol::{ClientId, DeleteChannelArgs, DeleteChannelResult, Deleted, EventBody, encode_event};
 
 use crate::fanout::Delivery;
-use crate::peers::letter::News;
-use crate::routing::{Abroad, Asked, Home, LaneOp, Pending};
+use crate::routing::{Asked, Home, LaneOp, Pending};
 use crate::slots::Key;
 use crate::storage::StoreError;
 use crate::telemetry::Signal;
@@ -26,15 +27,32 @@ impl Home {
         if let Err(error) = deleted {
             return self.refuse_store(&asked, Some(topic), &error);
         }
-        let (id, members) = (lane.id, lane.members.len() as u64);
-        let event: bytes::Bytes = encode_event(&EventBody::Deleted(Deleted { by: asked.who.client }), Some(&topic), &self.timestamp).into();
-        lane.tell_shards(&mut self.egress, || Delivery::Ended { lane: id, event: event.clone() });
-        let queued = self.remove_lane(key).map(|lane| lane.queue).unwrap_or_default();
-        self.shared.telemetry.tell(&Signal::Deleted { topic, client: asked.who.client });
-        self.abroad(Abroad::Tell(Box::new(News::Deleted { topic, by: asked.who.client })));
+        let members = lane.members.len() as u64;
+        let queued = self.disband(key, asked.who.client);
         self.egress.ok(&asked, &DeleteChannelResult { members });
         for op in queued {
             self.ask_anew(key, topic, op);
         }
+    }
+
+    /// Ends a lane whose log was deleted on another node.
+    pub(crate) fn end_lane(&mut self, key: Key, by: ClientId) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        lane.flush(&mut self.egress);
+        let topic = lane.topic;
+        self.store.close(&topic);
+        for op in self.disband(key, by) {
+            self.ask_anew(key, topic, op);
+        }
+    }
+
+    /// Tells a lane's members that it is no more, and removes it; gives what it had queued.
+    fn disband(&mut self, key: Key, by: ClientId) -> VecDeque<LaneOp> {
+        let Some(lane) = self.lanes.get(key) else { return VecDeque::new() };
+        let (id, topic) = (lane.id, lane.topic);
+        let event: bytes::Bytes = encode_event(&EventBody::Deleted(Deleted { by }), Some(&topic), &self.timestamp).into();
+        lane.tell_shards(&mut self.egress, || Delivery::Ended { lane: id, event: event.clone() });
+        self.shared.telemetry.tell(&Signal::Deleted { topic, client: by });
+        self.remove_lane(key).map(|lane| lane.queue).unwrap_or_default()
     }
 }

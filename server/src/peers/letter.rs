@@ -163,12 +163,6 @@ pub(crate) enum News {
     },
     /// A client id was taken up again there.
     Resumed(ClientId),
-    /// A channel was deleted by this client.
-    Deleted {
-        #[serde(with = "topic_text")]
-        topic: Topic,
-        by: ClientId,
-    },
 }
 
 impl Said {

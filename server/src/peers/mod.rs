@@ -350,7 +350,6 @@ impl Peers {
                 self.home(self.shared.homes.of_topic(&topic), PeerOp::Presence { node, topic, joined, presence });
             }
             News::Resumed(client) => self.home(self.shared.homes.of_client(&client), PeerOp::Resumed { client }),
-            News::Deleted { topic, by } => self.home(self.shared.homes.of_topic(&topic), PeerOp::Deleted { topic, by }),
         }
     }
 

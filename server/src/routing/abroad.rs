@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use arqonbus_protocol::{
-    ChannelInfoResult, ClientId, CloseCode, Deleted, ErrorCode, EventBody, MembersArgs, MembersResult, Presence, Refusal, Topic, encode_event,
+    ChannelInfoResult, ClientId, CloseCode, ErrorCode, EventBody, MembersArgs, MembersResult, Presence, Refusal, Topic, encode_event,
 };
 use bytes::Bytes;
 
@@ -78,11 +78,6 @@ pub(crate) enum PeerOp {
     Resumed {
         client: ClientId,
     },
-    /// A channel was deleted elsewhere.
-    Deleted {
-        topic: Topic,
-        by: ClientId,
-    },
     /// A node is gone, with all who were on it.
     Gone {
         node: ClientId,
@@ -142,7 +137,6 @@ impl Home {
                     self.egress.push(conn.shard, Delivery::Close { conn: conn.key, code: CloseCode::Replaced });
                 }
             }
-            PeerOp::Deleted { topic, by } => self.deleted_abroad(topic, by),
             PeerOp::Gone { node } => self.node_gone(&node),
             PeerOp::Doubt => self.doubt(),
             PeerOp::Settled { topic, op, exists } => self.settled_abroad(topic, *op, exists),
@@ -248,7 +242,12 @@ impl Home {
             LaneOp::Publish(publish) if publish.request => !publish.asked_abroad,
             LaneOp::Publish(publish) => !publish.asked.who.is_node() && !topic.is_reserved() && !self.shared.config.creates_on_use(topic),
             LaneOp::Join(_) => !topic.is_reserved() && !self.shared.may_be_joined(topic),
-            LaneOp::Leave { .. } | LaneOp::CatchUp { .. } | LaneOp::Born { .. } | LaneOp::LeavePattern { .. } | LaneOp::Unname { .. } => false,
+            LaneOp::Leave { .. }
+            | LaneOp::CatchUp { .. }
+            | LaneOp::Born { .. }
+            | LaneOp::Ended { .. }
+            | LaneOp::LeavePattern { .. }
+            | LaneOp::Unname { .. } => false,
         }
     }
 
@@ -267,23 +266,6 @@ impl Home {
         if let Some(asked) = op.asked() {
             let full = Refusal::new(ErrorCode::LimitExceeded, "the bus has all the channels that it may have");
             self.refuse(asked, Some(topic), &full);
-        }
-    }
-
-    /// Ends the lane of a channel that was deleted on another node; its log is deleted already.
-    fn deleted_abroad(&mut self, topic: Topic, by: ClientId) {
-        let Some(key) = self.by_topic.get(&topic).copied() else { return };
-        let Some(lane) = self.lanes.get_mut(key) else { return };
-        lane.flush(&mut self.egress);
-        let id = lane.id;
-        let event: Bytes = encode_event(&EventBody::Deleted(Deleted { by }), Some(&topic), &self.timestamp).into();
-        lane.tell_shards(&mut self.egress, || Delivery::Ended { lane: id, event: event.clone() });
-        let ticket = self.ticket();
-        // Whatever this store still holds of it is of the channel that is no more.
-        let _ = self.store.delete(&topic, ticket);
-        let queued = self.remove_lane(key).map(|lane| lane.queue).unwrap_or_default();
-        for op in queued {
-            self.ask_anew(key, topic, op);
         }
     }
 

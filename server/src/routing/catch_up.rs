@@ -13,7 +13,7 @@ use crate::storage::{Bound, LogState, Page, ReadRange, Resume, StoreError, repla
 use crate::telemetry::Signal;
 
 /// Milliseconds over which the hints to refetch are spread.
-const REFETCH_WINDOW_MS: u64 = 2_000;
+pub(super) const REFETCH_WINDOW_MS: u64 = 2_000;
 /// Messages and bytes of one page: a page must fit into an outbox several times over.
 const PAGE_MESSAGES: usize = 256;
 const PAGE_BYTES: usize = 128 * 1024;
@@ -31,7 +31,9 @@ impl Home {
 
     /// Lets a member in: live at once where nothing was missed, else catching up from where it begins.
     pub(super) fn joined(&mut self, key: Key, join: &JoinOp, page: Result<Page, StoreError>) {
-        let Some(lane) = self.lanes.get(key) else { return };
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        // Other nodes' messages that the store told of before this page are not for whoever enters with it.
+        lane.flush(&mut self.egress);
         let topic = lane.topic;
         let state = match page {
             Ok(page) => page.state,
@@ -81,9 +83,10 @@ impl Home {
     }
 
     pub(super) fn caught_up(&mut self, key: Key, conn: ConnId, from: Position, page: Result<Page, StoreError>) {
-        let Some(lane) = self.lanes.get(key).filter(|lane| lane.members.contains_key(&conn)) else {
+        let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.members.contains_key(&conn)) else {
             return self.nothing_more(key, conn);
         };
+        lane.flush(&mut self.egress);
         let member = &lane.members[&conn];
         let (id, topic, who) = (lane.id, lane.topic, member.who.clone());
         let delivery = match page {
@@ -138,7 +141,7 @@ impl Home {
 impl Lane {
     /// Whether the lane may be closed when its log may.
     pub(super) fn is_idle(&self) -> bool {
-        self.members.is_empty() && !self.declared && self.waiting.is_none() && self.queue.is_empty()
+        self.members.is_empty() && !self.declared && self.waiting.is_none() && self.appending.is_empty() && self.queue.is_empty()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::clock::Moment;
 use crate::hash::Map;
 use crate::shared::Shared;
 use crate::slots::{Key, Slots};
-use crate::storage::{Answer, DedupWindow, LogState, Page, Progress, Store, StoreError, Ticket};
+use crate::storage::{Answer, DedupWindow, LogState, Page, Progress, Store, StoreError, Ticket, Told};
 use crate::telemetry::Signal;
 
 /// The deciding half of a shard. It does no I/O: questions in, deliveries out.
@@ -172,7 +172,7 @@ impl Home {
             LaneOp::Delete { asked, .. } | LaneOp::Info { asked, .. } | LaneOp::Members { asked, .. } | LaneOp::History { asked, .. } => {
                 (asked, false)
             }
-            LaneOp::CatchUp { .. } | LaneOp::Born { .. } | LaneOp::LeavePattern { .. } | LaneOp::Unname { .. } => return None,
+            LaneOp::CatchUp { .. } | LaneOp::Born { .. } | LaneOp::LeavePattern { .. } | LaneOp::Unname { .. } | LaneOp::Ended { .. } => return None,
         };
         if !begins {
             self.refuse(asked, Some(topic), &unknown());
@@ -231,11 +231,12 @@ impl Home {
             let gone = StoreError::Unavailable("the channel was being opened".into());
             return self.give_up(key, &op, &gone.refusal());
         };
-        if lane.waiting.is_none() {
+        let is_full = lane.is_full(self.shared.config.limits.lane_queue);
+        if lane.queue.is_empty() && lane.is_free_for(&op) && !is_full {
             return self.run(key, op);
         }
         // What no client waits for is bounded by connections and patterns, and must not be forgotten.
-        if op.asked().is_none() || lane.queue.len() < self.shared.config.limits.lane_queue {
+        if op.asked().is_none() || !is_full {
             lane.queue.push_back(op);
             return;
         }
@@ -256,6 +257,29 @@ impl Home {
             LaneOp::Born { asked, presence } => self.enter_newborn(key, &asked, presence),
             LaneOp::LeavePattern { conn } => self.leave_by_pattern(key, conn),
             LaneOp::Unname { conn } => self.unname(key, conn),
+            LaneOp::Ended { by } => self.end_lane(key, by),
+        }
+    }
+
+    /// Lets a publish be appended while the lane goes on with those that follow it.
+    pub(super) fn await_append(&mut self, key: Key, ticket: Ticket, publish: Box<PublishOp>) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.appending.push_back((ticket, publish));
+            self.waiting.insert(ticket, key);
+        }
+    }
+
+    /// Takes what a store tells.
+    pub(crate) fn hear(&mut self, told: Told) {
+        match told {
+            Told::Answer(ticket, answer) => self.complete(ticket, answer),
+            Told::Fed { topic, position, body } => self.fed(&topic, position, body),
+            Told::Moved { topic, reason, head, durability } => self.moved(&topic, reason, head, durability),
+            Told::Deleted { topic, by } => {
+                if let Some(key) = self.by_topic.get(&topic) {
+                    self.ask_lane(*key, LaneOp::Ended { by });
+                }
+            }
         }
     }
 
@@ -291,16 +315,29 @@ impl Home {
             return self.read(key, pending, page.clone());
         }
         let Some(key) = self.waiting.remove(&ticket) else { return };
-        let Some((_, pending)) = self.lanes.get_mut(key).and_then(|lane| lane.waiting.take()) else { return };
-        match answer {
-            Answer::Opened(result) => self.opened(key, pending, result),
-            Answer::Appended(result) => self.published(key, pending, result),
-            Answer::Read(result) => self.read(key, pending, result),
-            Answer::Deleted(result) => self.deleted(key, pending, result),
-        }
-        while let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.waiting.is_none()) {
+        self.settle_answer(key, ticket, answer);
+        while let Some(lane) = self.lanes.get_mut(key) {
+            if !lane.queue.front().is_some_and(|op| lane.is_free_for(op)) {
+                break;
+            }
             let Some(op) = lane.queue.pop_front() else { break };
             self.run(key, op);
+        }
+    }
+
+    fn settle_answer(&mut self, key: Key, ticket: Ticket, answer: Answer) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        if let Answer::Appended(result) = answer {
+            let Some(at) = lane.appending.iter().position(|(appending, _)| *appending == ticket) else { return };
+            let Some((_, publish)) = lane.appending.remove(at) else { return };
+            return self.published(key, &publish, result);
+        }
+        let Some((_, pending)) = lane.waiting.take() else { return };
+        match answer {
+            Answer::Opened(result) => self.opened(key, pending, result),
+            Answer::Read(result) => self.read(key, pending, result),
+            Answer::Deleted(result) => self.deleted(key, pending, result),
+            Answer::Appended(_) => unreachable!("these were settled before"),
         }
     }
 
@@ -357,6 +394,7 @@ impl StoreError {
     pub(crate) fn refusal(&self) -> Refusal {
         let code = match self {
             Self::Unavailable(_) => ErrorCode::StorageUnavailable,
+            Self::Unknown(_) => ErrorCode::Internal,
             Self::Full => ErrorCode::Overloaded,
         };
         Refusal::new(code, self.to_string())

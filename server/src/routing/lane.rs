@@ -7,7 +7,7 @@ use arqonbus_protocol::{Durability, MessageId, Position, Topic};
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use super::op::LaneOp;
+use super::op::{LaneOp, PublishOp};
 use super::{ConnId, Foreign, LaneId};
 use crate::clock::Moment;
 use crate::fanout::Delivery;
@@ -37,6 +37,8 @@ pub(crate) struct Lane {
     pub(crate) watchers: u32,
     /// Stored, not yet fanned out.
     batch: Vec<Bytes>,
+    /// Publishes that the store has been asked to append, in order. Only other publishes go past them.
+    pub(crate) appending: VecDeque<(Ticket, Box<PublishOp>)>,
     /// The question to the store that this lane waits for, and what to do with the answer.
     pub(crate) waiting: Option<(Ticket, Pending)>,
     /// Since when nobody is a member and nothing is held, as far as was looked.
@@ -83,11 +85,23 @@ impl Lane {
             by_shard: vec![0; shards],
             watchers: 0,
             batch: Vec::new(),
+            appending: VecDeque::new(),
             waiting: None,
             idle_since: None,
             foreign: Vec::new(),
             queue: VecDeque::new(),
         }
+    }
+
+    /// Whether `op` may be carried out now: everything before it is, but publishes before a publish.
+    pub(crate) fn is_free_for(&self, op: &LaneOp) -> bool {
+        self.waiting.is_none() && (self.appending.is_empty() || matches!(op, LaneOp::Publish(_)))
+    }
+
+    /// Whether as much as may waits behind what the store is at.
+    pub(crate) fn is_full(&self, max: usize) -> bool {
+        let is_at_something = self.waiting.is_some() || !self.appending.is_empty();
+        is_at_something && self.queue.len() + self.appending.len().saturating_sub(1) >= max
     }
 
     /// Adds a way in for `conn`; gives whether it is new here.

@@ -5,6 +5,7 @@ mod answer;
 mod broadcast;
 mod catch_up;
 mod directory;
+mod fed;
 mod home;
 mod lane;
 mod op;

@@ -125,6 +125,10 @@ pub(crate) enum LaneOp {
     Unname {
         conn: ConnId,
     },
+    /// The log was deleted on another node.
+    Ended {
+        by: ClientId,
+    },
 }
 
 /// A message that is ready to be stored and delivered.
@@ -140,6 +144,8 @@ pub(crate) struct PublishOp {
     pub(crate) exclude_sender: bool,
     /// A request of which other nodes were asked whether anybody there can answer it, and somebody can.
     pub(crate) asked_abroad: bool,
+    /// Whether its sender would send it again where its connection is closed without an answer.
+    pub(crate) resent: bool,
     /// When it was read, in microseconds of the clock.
     pub(crate) received_us: u64,
 }
@@ -181,7 +187,7 @@ impl LaneOp {
             | Self::Info { asked, .. }
             | Self::Members { asked, .. }
             | Self::History { asked, .. } => Some(asked),
-            Self::CatchUp { .. } | Self::Born { .. } | Self::LeavePattern { .. } | Self::Unname { .. } => None,
+            Self::CatchUp { .. } | Self::Born { .. } | Self::LeavePattern { .. } | Self::Unname { .. } | Self::Ended { .. } => None,
         }
     }
 }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{ErrorCode, EventBody, Gap, GapReason, Position, PublishResult, Refusal, Topic, encode_event};
+use arqonbus_protocol::{CloseCode, ErrorCode, EventBody, Gap, GapReason, Position, PublishResult, Refusal, Topic, encode_event};
 use bytes::Bytes;
 
-use super::lane::{Lane, Pending};
-use super::op::{LaneOp, PublishOp};
+use super::lane::Lane;
+use super::op::PublishOp;
 use super::{Abroad, Home};
+use crate::fanout::Delivery;
 use crate::slots::Key;
-use crate::storage::{Appended, Entry, StoreError, Verdict};
+use crate::storage::{Appended, Entry, Progress, StoreError, Verdict};
 
 impl Home {
     pub(super) fn publish(&mut self, key: Key, mut publish: Box<PublishOp>) {
@@ -29,12 +30,13 @@ impl Home {
         let ticket = self.ticket();
         // Nobody reads the text again: the store may write the position into it.
         let entry = Entry { text: std::mem::take(&mut publish.entry.text), ..publish.entry };
-        let appended = self.store.append(&topic, entry, publish.fingerprint, self.now, ticket);
-        self.answered(key, ticket, Pending::Op(LaneOp::Publish(publish)), appended, Self::published);
+        match self.store.append(&topic, entry, publish.fingerprint, self.now, ticket) {
+            Progress::Done(appended) => self.published(key, &publish, appended),
+            Progress::Later => self.await_append(key, ticket, publish),
+        }
     }
 
-    pub(super) fn published(&mut self, key: Key, pending: Pending, appended: Result<Appended, StoreError>) {
-        let Pending::Op(LaneOp::Publish(publish)) = pending else { return };
+    pub(super) fn published(&mut self, key: Key, publish: &PublishOp, appended: Result<Appended, StoreError>) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let topic = lane.topic;
         let (position, duplicate) = match appended {
@@ -44,12 +46,17 @@ impl Home {
                     lane.flush(&mut self.egress);
                     lane.fan(&Arc::from([gap]), None, &mut self.egress);
                 }
-                lane.head = position;
                 lane.idle_since = None;
+                // What was read to fill a hole has been told already.
+                let is_new = position.epoch != lane.head.epoch || position.seq > lane.head.seq;
+                if is_new {
+                    lane.head = position;
+                }
                 if let Some(fingerprint) = publish.fingerprint.filter(|_| publish.request) {
                     self.sent.remember(fingerprint, (), self.now);
                 }
-                if publish.exclude_sender {
+                if !is_new {
+                } else if publish.exclude_sender {
                     lane.flush(&mut self.egress);
                     lane.fan(&Arc::from([body]), Some(publish.asked.conn), &mut self.egress);
                 } else if lane.gather(body) {
@@ -60,6 +67,11 @@ impl Home {
             Ok(Appended::Duplicate { position }) => (position, true),
             Ok(Appended::Conflict) => {
                 return self.refuse(&publish.asked, Some(topic), &id_conflict());
+            }
+            // A refusal would say that it is not stored.
+            Err(StoreError::Unknown(_)) if publish.resent => {
+                let (conn, code) = (publish.asked.conn, CloseCode::StorageUnavailable);
+                return self.egress.push(conn.shard, Delivery::Close { conn: conn.key, code });
             }
             Err(error) => return self.refuse_store(&publish.asked, Some(topic), &error),
         };

@@ -50,9 +50,7 @@ impl Home {
         if self.now.since(*lane.idle_since.get_or_insert(self.now)) < grace_ms {
             return;
         }
-        let ticket = self.ticket();
-        // Nothing is held, so nothing is lost if the store has to be asked again.
-        let _ = self.store.delete(&topic, ticket);
+        self.store.close(&topic);
         self.remove_lane(key);
         self.shared.telemetry.tell(&Signal::Forgotten { topic });
     }

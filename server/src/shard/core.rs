@@ -229,12 +229,13 @@ impl Core {
         }
     }
 
-    /// Takes the store's late answers that are there; the task of `cx` is woken when there are more.
+    /// Takes what the store has to tell; the task of `cx` is woken when there is more.
     pub(crate) fn take_answers(&mut self, cx: &mut TaskContext<'_>) {
         self.tick();
         for _ in 0..ANSWERS_AT_ONCE {
-            let Poll::Ready((ticket, answer)) = self.home.store.poll_answer(cx) else { return self.carry() };
-            self.home.complete(ticket, answer);
+            let now = self.home.now;
+            let Poll::Ready(told) = self.home.store.poll_told(now, cx) else { return self.carry() };
+            self.home.hear(told);
         }
         self.carry();
         cx.waker().wake_by_ref();

@@ -11,7 +11,7 @@ use super::{Rng, Sabotage};
 use crate::clock::Moment;
 use crate::clock::manual::ManualClock;
 use crate::storage::{
-    Answer, Appended, Entry, Fingerprint, LogSettings, LogState, MemoryStore, Page, Progress, ReadRange, Store, StoreCounters, Ticket,
+    Answer, Appended, Entry, Fingerprint, LogSettings, LogState, MemoryStore, Page, Progress, ReadRange, Store, StoreCounters, Ticket, Told,
 };
 
 /// Answers that are on their way, each with its moment.
@@ -129,12 +129,15 @@ impl Store for LateStore {
         self.answer(topic, ticket, deleted, Answer::Deleted)
     }
 
-    fn poll_answer(&mut self, _cx: &mut Context<'_>) -> Poll<(Ticket, Answer)> {
-        let now = self.clock.now();
+    fn close(&mut self, topic: &Topic) {
+        self.inner.close(topic);
+    }
+
+    fn poll_told(&mut self, now: Moment, _cx: &mut Context<'_>) -> Poll<Told> {
         let mut late = self.late.borrow_mut();
         let due = late.answers.iter().position(|(due, ..)| *due <= now);
         match due.and_then(|at| late.answers.remove(at)) {
-            Some((_, ticket, answer)) => Poll::Ready((ticket, answer)),
+            Some((_, ticket, answer)) => Poll::Ready(Told::Answer(ticket, answer)),
             None => Poll::Pending,
         }
     }

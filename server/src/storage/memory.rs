@@ -190,6 +190,12 @@ impl MemoryStore {
         Ok(log.read(range))
     }
 
+    fn forget(&mut self, topic: &Topic) {
+        if let Some(slot) = self.by_topic.remove(topic) {
+            self.logs.remove(slot).end(&mut self.account);
+        }
+    }
+
     fn sweep_some(&mut self, now: Moment) {
         let end = self.swept.saturating_add(SWEEP_LOGS_MAX).min(self.logs.capacity());
         let mut entries_left = SWEEP_ENTRIES_MAX;
@@ -230,10 +236,12 @@ impl Store for MemoryStore {
     }
 
     fn delete(&mut self, topic: &Topic, _ticket: Ticket) -> Progress<()> {
-        if let Some(slot) = self.by_topic.remove(topic) {
-            self.logs.remove(slot).end(&mut self.account);
-        }
+        self.forget(topic);
         Progress::Done(Ok(()))
+    }
+
+    fn close(&mut self, topic: &Topic) {
+        self.forget(topic);
     }
 
     fn is_forgettable(&mut self, topic: &Topic, now: Moment) -> bool {

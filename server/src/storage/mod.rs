@@ -1,7 +1,7 @@
 //! Where topics' logs are kept. One trait, one conformance suite, every store passes it.
 //!
 //! A store gives each entry its position. It may answer at once, or later under the [`Ticket`] of the question: a lane waits for its
-//! own answers, and only for those.
+//! own answers, and only for those. A store that other nodes write to as well also tells of what nobody here asked for.
 
 mod budget;
 mod dedup;
@@ -16,7 +16,7 @@ pub mod suite;
 
 use std::task::{Context, Poll};
 
-use arqonbus_protocol::{Direction, Durability, Epoch, Position, StorageStatus, Timestamp, Topic};
+use arqonbus_protocol::{ClientId, Direction, Durability, Epoch, GapReason, Position, StorageStatus, Timestamp, Topic};
 use bytes::Bytes;
 
 pub use budget::{Budget, StoreCounters};
@@ -53,12 +53,49 @@ pub enum Answer {
     Deleted(Result<(), StoreError>),
 }
 
+/// One thing that a store tells. What it tells of one topic is in the order of the topic's log.
+#[derive(Debug)]
+pub enum Told {
+    /// The late answer to a question.
+    Answer(Ticket, Answer),
+    /// Another node has appended this.
+    Fed {
+        /// The log.
+        topic: Topic,
+        /// Its place: the next after what was told before.
+        position: Position,
+        /// The delivered envelope, as text.
+        body: Bytes,
+    },
+    /// The log goes on elsewhere: what lies between is not told.
+    Moved {
+        /// The log.
+        topic: Topic,
+        /// What subscribers are told; nothing where they miss nothing.
+        reason: Option<GapReason>,
+        /// What is told next comes after this.
+        head: Position,
+        /// What acks survive from now on.
+        durability: Durability,
+    },
+    /// Another node has deleted the log.
+    Deleted {
+        /// The log, which is closed.
+        topic: Topic,
+        /// Who deleted it.
+        by: ClientId,
+    },
+}
+
 /// Why a store could not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// Certainly not done; may work later.
     #[error("the store is out of reach: {0}")]
     Unavailable(String),
+    /// It may have been done, or not.
+    #[error("whether the store has done it is unknown: {0}")]
+    Unknown(String),
     /// Certainly not done: the bound on memory is reached and nothing may be given up.
     #[error("the store is full")]
     Full,
@@ -182,18 +219,23 @@ pub trait Store {
     /// Reads from an open log.
     fn read(&mut self, topic: &Topic, range: &ReadRange, now: Moment, ticket: Ticket) -> Progress<Page>;
 
-    /// Deletes a log with all it holds and remembers; its epoch ends. Also how a forgettable log is closed. Does nothing where there is none.
+    /// Deletes a log with all it holds and remembers; its epoch ends. Does nothing where there is none.
     fn delete(&mut self, topic: &Topic, ticket: Ticket) -> Progress<()>;
 
-    /// Gives one late answer, to a question that was [`Progress::Later`]. Where there is none yet, the task of `cx` is woken once there is.
+    /// Gives one late answer, to a question that was [`Progress::Later`], or tells what nobody asked. Where there is nothing yet, the task of
+    /// `cx` is woken once there is.
     ///
     /// A store that always answers at once has nothing to add here.
-    fn poll_answer(&mut self, _cx: &mut Context<'_>) -> Poll<(Ticket, Answer)> {
+    fn poll_told(&mut self, _now: Moment, _cx: &mut Context<'_>) -> Poll<Told> {
         Poll::Pending
     }
 
-    /// Forgets what is too old. True for a topic whose log may be closed without a loss: nothing held, no id remembered.
+    /// Forgets what is too old. True for a topic whose log may be closed without a loss: nothing held, no id remembered, or both kept
+    /// elsewhere.
     fn is_forgettable(&mut self, topic: &Topic, now: Moment) -> bool;
+
+    /// Lets go of a log that is forgettable; the next question about it opens it again.
+    fn close(&mut self, topic: &Topic);
 
     /// Gives up expired entries of some logs; called about once a second, does a bounded amount of work.
     fn sweep(&mut self, now: Moment);

@@ -163,6 +163,10 @@ impl Store for Broken {
         if self.fault == Fault::ForgetsToDelete { Progress::Done(Ok(())) } else { self.inner.delete(&self.topic(topic), ticket) }
     }
 
+    fn close(&mut self, topic: &Topic) {
+        self.inner.close(topic);
+    }
+
     fn is_forgettable(&mut self, topic: &Topic, now: Moment) -> bool {
         self.inner.is_forgettable(&self.topic(topic), now) || self.fault == Fault::ForgetsWhatItHolds
     }
