@@ -331,7 +331,7 @@ async fn n11_a_channel_that_is_only_created_by_command_is_known_on_every_node() 
     bob.join("room:one").await;
     assert_eq!(ada.ok("members", json!({"room": "room", "channel": "one"})).await["total"], 1);
     ada.ok("delete_channel", json!({"room": "room", "channel": "one"})).await;
-    assert_eq!(bob.event("deleted").await["by"], ada.client.as_str());
+    bob.event("deleted").await;
     assert_eq!(bob.refused("join_channel", json!({"room": "room", "channel": "one"})).await, "unknown_channel");
 }
 

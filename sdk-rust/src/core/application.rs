@@ -1,7 +1,7 @@
 //! What the application asks for.
 
 use arqonbus_protocol::limits::ENVELOPE_BYTES_MAX;
-use arqonbus_protocol::{Command, JoinArgs, LeaveArgs, MessageId, Pattern, RawJson, Request, encode_command};
+use arqonbus_protocol::{Command, CommandArgs, JoinArgs, LeaveArgs, MessageId, Pattern, RawJson, Request, encode_command};
 
 use super::calls::Asker;
 use super::publishes::Interest;
@@ -54,7 +54,7 @@ impl Core {
     /// # Errors
     /// [`Declined`], where it was not taken.
     pub fn command_json(&mut self, name: &str, args: RawJson<'_>, timeout_ms: Option<u64>, now: u64) -> Result<CallId, Declined> {
-        self.command_with(name, timeout_ms, now, |id| encode_command(Some(&id), name, args))
+        self.command_with(name, timeout_ms, now, |id| encode_command(Some(&id), name, &args))
     }
 
     fn command_with(&mut self, name: &str, timeout_ms: Option<u64>, now: u64, encode: impl FnOnce(MessageId) -> String) -> Result<CallId, Declined> {
@@ -65,7 +65,7 @@ impl Core {
         let call = CallId(self.make_call());
         let id = self.make_id(now);
         let deadline = now.saturating_add(timeout_ms.unwrap_or(self.config.request_timeout_ms));
-        self.calls.push_text(Asker::Application(call), id, name, encode(id), deadline);
+        self.calls.push(Asker::Application(call), id, name, encode(id), deadline);
         self.flush(now);
         Ok(call)
     }
@@ -164,7 +164,7 @@ impl Core {
             if let Some(pattern) = left {
                 self.send_leave(pattern, now);
             }
-            self.wire.send(&Request { id: Some(request), command: Command::JoinChannel(args) }.encode());
+            self.wire.send(&encode_command(Some(&request), JoinArgs::NAME, &args));
         }
         self.subscriptions.rest();
     }
@@ -226,8 +226,8 @@ impl Core {
             return;
         }
         let id = self.make_id(now);
-        self.subscriptions.leaves.insert(id);
+        self.subscriptions.leaves.insert(id, ());
         let args = LeaveArgs { room: pattern.room, channel: pattern.channel };
-        self.wire.send(&Request { id: Some(id), command: Command::LeaveChannel(args) }.encode());
+        self.wire.send(&encode_command(Some(&id), LeaveArgs::NAME, &args));
     }
 }

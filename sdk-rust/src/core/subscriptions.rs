@@ -1,12 +1,10 @@
 //! Subscriptions: joined, rejoined with positions, repaired where messages are missing.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-
 use arqonbus_protocol::{Gap, JoinArgs, JoinResult, MessageId, Pattern, Position, Topic, TopicPosition};
 
 use super::SubscriptionId;
 use super::feed::{Feed, Meeting};
-use super::topic_map::{Seed, TopicMap};
+use super::table::{Seed, Table};
 
 /// Topics that one pattern subscription follows; past it the subscription ends, because positions could not be kept.
 pub const PATTERN_TOPICS_MAX: usize = 65_536;
@@ -68,21 +66,21 @@ pub(crate) struct Subscription {
     /// Whether the server may have it as a member: then a repair leaves first.
     pub(crate) member: bool,
     pub(crate) repairs: u32,
-    feeds: TopicMap<Feed>,
+    feeds: Table<Topic, Feed>,
     /// Whether all topics of the pattern were listed: then one that is not known begins at its first message.
     complete: bool,
-    asked: HashMap<Topic, Position>,
 }
 
 /// All subscriptions of a client.
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
-    all: BTreeMap<SubscriptionId, Subscription>,
+    /// By id, which grows.
+    all: Vec<(SubscriptionId, Subscription)>,
     /// Who follows a topic; filled on demand, emptied when subscriptions come or go.
-    routes: TopicMap<Vec<SubscriptionId>>,
+    routes: Table<Topic, Vec<SubscriptionId>>,
     seed: Seed,
     /// Leaves without an answer.
-    pub(crate) leaves: HashSet<MessageId>,
+    pub(crate) leaves: Table<MessageId, ()>,
     /// Nothing is due before this.
     alarm: Option<u64>,
 }
@@ -91,7 +89,7 @@ impl Subscriptions {
     /// None yet; `seed` keeps its maps from being filled with collisions.
     pub(crate) fn new(seed: u64) -> Self {
         let seed = Seed(seed);
-        Self { routes: TopicMap::with_hasher(seed), seed, ..Self::default() }
+        Self { routes: Table::new(seed), seed, ..Self::default() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -99,25 +97,29 @@ impl Subscriptions {
     }
 
     pub(crate) fn has_pattern(&self, pattern: &Pattern) -> bool {
-        self.all.values().any(|subscription| subscription.joining.pattern == *pattern)
+        self.all.iter().any(|(_, subscription)| subscription.joining.pattern == *pattern)
     }
 
     pub(crate) fn insert(&mut self, id: SubscriptionId, joining: Joining, deadline: u64) {
         self.routes.clear();
-        self.all.insert(id, Subscription::new(joining, deadline, self.seed));
+        self.all.push((id, Subscription::new(joining, deadline, self.seed)));
     }
 
     pub(crate) fn remove(&mut self, id: SubscriptionId) -> Option<Subscription> {
         self.routes.clear();
-        self.all.remove(&id)
+        self.index(id).map(|index| self.all.remove(index).1)
     }
 
     pub(crate) fn by_id(&mut self, id: SubscriptionId) -> Option<&mut Subscription> {
-        self.all.get_mut(&id)
+        self.index(id).map(|index| &mut self.all[index].1)
+    }
+
+    fn index(&self, id: SubscriptionId) -> Option<usize> {
+        self.all.binary_search_by_key(&id, |(id, _)| *id).ok()
     }
 
     pub(crate) fn ids(&self) -> Vec<SubscriptionId> {
-        self.all.keys().copied().collect()
+        self.all.iter().map(|(id, _)| *id).collect()
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (SubscriptionId, &mut Subscription)> {
@@ -126,7 +128,7 @@ impl Subscriptions {
 
     /// Whether the answer to a join is waited for.
     pub(crate) fn is_joining(&self) -> bool {
-        self.all.values().any(|subscription| matches!(subscription.phase, Phase::Asked(_)))
+        self.all.iter().any(|(_, subscription)| matches!(subscription.phase, Phase::Asked(_)))
     }
 
     /// Something is due at this moment.
@@ -141,12 +143,12 @@ impl Subscriptions {
 
     /// Finds out anew when something is due.
     pub(crate) fn rest(&mut self) {
-        self.alarm = self.all.values().filter_map(|subscription| subscription.alarm(true)).min();
+        self.alarm = self.all.iter().filter_map(|(_, subscription)| subscription.alarm(true)).min();
     }
 
     /// When something is due. Without a connection joins wait for it, and only time-outs count.
     pub(crate) fn alarm(&self, connected: bool) -> Option<u64> {
-        if connected { self.alarm } else { self.all.values().filter_map(|subscription| subscription.alarm(false)).min() }
+        if connected { self.alarm } else { self.all.iter().filter_map(|(_, subscription)| subscription.alarm(false)).min() }
     }
 
     /// The subscription whose join has this id.
@@ -160,7 +162,17 @@ impl Subscriptions {
             Some(followers) => *followers.get(nth)?,
             None => *self.find_followers(topic).get(nth)?,
         };
-        self.all.get_mut(&id).map(|subscription| (id, subscription))
+        self.by_id(id).map(|subscription| (id, subscription))
+    }
+
+    /// The follower of a topic that has no other.
+    pub(crate) fn only_follower(&mut self, topic: &Topic) -> Option<(SubscriptionId, &mut Subscription)> {
+        let followers = match self.routes.get(topic) {
+            Some(followers) => followers.as_slice(),
+            None => self.find_followers(topic),
+        };
+        let &[id] = followers else { return None };
+        self.by_id(id).map(|subscription| (id, subscription))
     }
 
     fn find_followers(&mut self, topic: &Topic) -> &[SubscriptionId] {
@@ -168,14 +180,14 @@ impl Subscriptions {
             self.routes.clear();
         }
         let followers = self.all.iter().filter(|(_, subscription)| subscription.joining.pattern.matches(topic)).map(|(id, _)| *id).collect();
-        self.routes.entry(*topic).or_insert(followers)
+        self.routes.get_or_insert_with(*topic, || followers)
     }
 
     /// The connection is lost: all that is not paused has to be joined again.
     pub(crate) fn rewind(&mut self) {
         self.leaves.clear();
         self.alarm = Some(0);
-        for subscription in self.all.values_mut() {
+        for (_, subscription) in &mut self.all {
             subscription.member = false;
             if subscription.phase != Phase::Paused {
                 subscription.phase = Phase::Due(0);
@@ -186,7 +198,7 @@ impl Subscriptions {
 
 impl Subscription {
     fn new(joining: Joining, deadline: u64, seed: Seed) -> Self {
-        let mut feeds = TopicMap::with_hasher(seed);
+        let mut feeds = Table::new(seed);
         if let Some(topic) = joining.pattern.as_topic() {
             feeds.insert(topic, Feed::default());
         }
@@ -200,7 +212,6 @@ impl Subscription {
             repairs: 0,
             feeds,
             complete: false,
-            asked: HashMap::new(),
         }
     }
 
@@ -212,7 +223,7 @@ impl Subscription {
     pub(crate) fn join_args(&mut self, envelope_bytes_max: usize) -> JoinArgs {
         let mut args = JoinArgs::new(self.joining.pattern);
         args.presence = self.joining.presence;
-        self.asked.clear();
+        self.forget_asked();
         if !self.joined_before {
             args.since = self.joining.since;
             args.replay = self.joining.replay;
@@ -225,9 +236,11 @@ impl Subscription {
             args.positions = Some(known.take(envelope_bytes_max.saturating_sub(1_024) / POSITION_BYTES_MAX).collect());
         }
         if let (Some(topic), Some(since)) = (self.joining.pattern.as_topic(), args.since) {
-            self.asked.insert(topic, since);
+            self.feed(topic).asked = Some(since);
         }
-        self.asked.extend(args.positions.iter().flatten().map(|known| (known.topic(), known.position())));
+        for known in args.positions.iter().flatten() {
+            self.feed(known.topic()).asked = Some(known.position());
+        }
         args
     }
 
@@ -238,14 +251,15 @@ impl Subscription {
         self.deadline = None;
         for start in &result.topics {
             let topic = start.topic();
-            let asked = self.asked.get(&topic).copied();
-            let feed = self.feeds.entry(topic).or_default();
+            let may_be_born = self.joined_before && self.complete;
+            let feed = self.feed(topic);
+            let asked = feed.asked.take();
             // Born while we were away: all its messages are wanted.
-            let is_born = self.joined_before && asked.is_none() && self.complete && feed.at().is_none();
+            let is_born = may_be_born && asked.is_none() && feed.at().is_none();
             let asked = if is_born { Some(Position { seq: 0, ..start.start }) } else { asked };
             overdue.extend(feed.start(start.start, asked).map(|gap| (topic, gap)));
         }
-        self.asked.clear();
+        self.forget_asked();
         self.complete = result.complete && (self.complete || !self.joined_before);
         self.joined_before = true;
         (self.feeds.len() <= PATTERN_TOPICS_MAX).then_some(overdue)
@@ -254,10 +268,7 @@ impl Subscription {
     /// Meets a message of one of its topics.
     pub(crate) fn meet(&mut self, topic: &Topic, position: Position, own: bool) -> Meeting {
         let complete = self.complete;
-        let feed = match self.feeds.get_mut(topic) {
-            Some(feed) => feed,
-            None => self.feeds.entry(*topic).or_default(),
-        };
+        let feed = self.feed(*topic);
         if feed.at().is_none() && (position.seq == 1 || !complete) {
             feed.begin_before(position);
         }
@@ -268,16 +279,35 @@ impl Subscription {
         meeting
     }
 
+    /// Meets messages that follow each other. False, and nothing has changed, unless each is the next.
+    pub(crate) fn meet_run(&mut self, topic: &Topic, first: Position, count: u64) -> bool {
+        let met = self.feeds.get_mut(topic).is_some_and(|feed| feed.meet_run(first, count));
+        if met {
+            self.repairs = 0;
+        }
+        met
+    }
+
     pub(crate) fn gap(&mut self, topic: &Topic, gap: Gap) -> Option<Gap> {
-        self.feeds.entry(*topic).or_default().gap(gap)
+        self.feed(*topic).gap(gap)
     }
 
     pub(crate) fn skip(&mut self, topic: &Topic, position: Position) {
-        self.feeds.entry(*topic).or_default().skip(position);
+        self.feed(*topic).skip(position);
     }
 
     pub(crate) fn forget(&mut self, topic: &Topic) {
         self.feeds.remove(topic);
+    }
+
+    fn feed(&mut self, topic: Topic) -> &mut Feed {
+        self.feeds.get_or_insert_with(topic, Feed::default)
+    }
+
+    fn forget_asked(&mut self) {
+        for feed in self.feeds.values_mut() {
+            feed.asked = None;
+        }
     }
 
     pub(crate) fn topics(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{CloseCode, ErrorCode, EventBody, Gap, GapReason, Position, PublishResult, Refusal, Topic, encode_event};
+use arqonbus_protocol::{CloseCode, Durability, ErrorCode, EventBody, Gap, GapReason, Position, PublishResult, Refusal, Topic, encode_event};
 use bytes::Bytes;
 
 use super::lane::Lane;
@@ -39,8 +39,9 @@ impl Home {
     pub(super) fn published(&mut self, key: Key, publish: &PublishOp, appended: Result<Appended, StoreError>) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let topic = lane.topic;
+        let is_held = !matches!(appended, Ok(Appended::Unheld { .. }));
         let (position, duplicate) = match appended {
-            Ok(Appended::Stored { position, body }) => {
+            Ok(Appended::Stored { position, body } | Appended::Unheld { position, body }) => {
                 if position.epoch != lane.head.epoch {
                     let gap = epoch_gap(&topic, lane.head, position, self.timestamp);
                     lane.flush(&mut self.egress);
@@ -76,7 +77,7 @@ impl Home {
             Err(error) => return self.refuse_store(&publish.asked, Some(topic), &error),
         };
         if publish.ack {
-            let durability = self.durability(key);
+            let durability = if is_held { self.durability(key) } else { Durability::None };
             self.egress.ok(&publish.asked, &PublishResult { position: Some(position), durability, duplicate });
         }
     }
@@ -86,8 +87,8 @@ impl Home {
         publish.fingerprint.is_some_and(|fingerprint| matches!(self.sent.check(fingerprint, self.now), Verdict::Duplicate(())))
     }
 
-    fn durability(&self, key: Key) -> arqonbus_protocol::Durability {
-        self.lanes.get(key).map_or(arqonbus_protocol::Durability::None, |lane: &Lane| lane.durability)
+    fn durability(&self, key: Key) -> Durability {
+        self.lanes.get(key).map_or(Durability::None, |lane: &Lane| lane.durability)
     }
 }
 

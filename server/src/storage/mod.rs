@@ -138,6 +138,13 @@ pub enum Appended {
         /// The delivered envelope, as text.
         body: Bytes,
     },
+    /// It has its place, and is not held: it is over the bounds, or there is no room for it. To be delivered all the same.
+    Unheld {
+        /// Its place.
+        position: Position,
+        /// The delivered envelope, as text.
+        body: Bytes,
+    },
     /// Stored before, there.
     Duplicate {
         /// The first one's place.

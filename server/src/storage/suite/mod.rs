@@ -154,7 +154,9 @@ impl<'h> Subject<'h> {
 
     fn append_at(&mut self, payload: &str, unix_ms: u64) -> (Position, Bytes) {
         let entry = entry(&self.topic, payload, unix_ms);
-        let Appended::Stored { position, body } = self.append_as(entry, None) else { panic!("an entry without a fingerprint is stored") };
+        let (Appended::Stored { position, body } | Appended::Unheld { position, body }) = self.append_as(entry, None) else {
+            panic!("an entry without a fingerprint is stored")
+        };
         (position, body)
     }
 
