@@ -271,7 +271,7 @@ async fn n03_a_node_that_does_not_answer_is_said_to_be_missing() {
     let mut message = to("user:ada", "late");
     message["id"] = "late".into();
     assert_eq!(code(&here.request(message.clone()).await), "outcome_unknown");
-    assert_eq!(code(&here.request(request("room:unheard")).await), "outcome_unknown");
+    assert_eq!(code(&here.request(request("room:unheard")).await), "storage_unavailable");
     assert_eq!(here.refused("disconnect", json!({"user": "bob"})).await, "outcome_unknown");
     b.signal(Signal::CONT);
     // It was under way all the time: the same id again is not delivered again.
@@ -335,12 +335,30 @@ async fn n11_a_channel_that_is_only_created_by_command_is_known_on_every_node() 
     assert_eq!(bob.refused("join_channel", json!({"room": "room", "channel": "one"})).await, "unknown_channel");
 }
 
+#[tokio::test]
+async fn n11_what_redis_holds_is_known_although_no_node_has_it_open() {
+    let (_redis, config) = quick_redis().await;
+    let a = node(&config);
+    Peer::connect(&a).await.publish("room:one", json!("kept")).await;
+    a.stop().await;
+    let b = node(&config);
+    let mut reader = Peer::connect(&b).await;
+    let history = reader.ok("history", json!({"room": "room", "channel": "one"})).await;
+    assert_eq!(history["messages"][0]["payload"], "kept", "{history}");
+    assert_eq!(reader.refused("history", json!({"room": "room", "channel": "two"})).await, "unknown_channel");
+    let created = reader.request(json!({"type": "command", "command": "create_channel", "args": {"room": "room", "channel": "one"}})).await;
+    assert_eq!(created["result"]["created"], false, "{created}");
+}
+
 /// What every way to Redis has to carry.
 async fn two_nodes_are_one_bus(config: &config::Redis) {
     let [a, b] = nodes(config).await;
     let (mut sender, mut receiver) = (Peer::connect(&a).await, Peer::joined(&b, "room:one").await);
+    assert_eq!(sender.publish("room:one", json!("hello")).await["durability"], "redis");
     assert_eq!(sender.request(to(&receiver.client, "psst")).await["status"], "ok");
-    assert_eq!(receiver.message().await["payload"], "psst");
+    let mut seen = receiver.payloads(2).await;
+    seen.sort_by_key(Value::to_string);
+    assert_eq!(seen, ["hello", "psst"]);
     assert_eq!(sender.ok("members", json!({"room": "room", "channel": "one"})).await["total"], 1);
     know(&a, 2).await;
 }
@@ -354,7 +372,7 @@ async fn nodes_meet_by_tls() {
 
 #[tokio::test]
 async fn nodes_meet_as_a_user_of_redis() {
-    let redis = Redis::for_user("bus", "hunter2", "~arqonbus:* &arqonbus:* +@all -@dangerous +info").await;
+    let redis = Redis::for_user("bus", "hunter2", "~arqonbus:* ~{arqonbus:* &arqonbus:* &{arqonbus:* +@all -@dangerous +info").await;
     two_nodes_are_one_bus(&config::Redis { username: "bus".into(), password: "hunter2".to_owned().into(), ..redis.config() }).await;
 }
 

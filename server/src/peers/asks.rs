@@ -45,6 +45,11 @@ pub(super) enum Then {
         topic: Topic,
         op: Box<LaneOp>,
     },
+    /// No node has it open: does Redis hold messages of it?
+    Held {
+        topic: Topic,
+        op: Box<LaneOp>,
+    },
     Request {
         topic: Topic,
         publish: Box<PublishOp>,
@@ -185,17 +190,25 @@ impl Peers {
             }
             Then::Exists { topic, op } => {
                 let exists = counts(&answers).next().is_some();
-                match op.asked().filter(|_| !exists && !complete) {
-                    Some(asked) => self.refuse(&asked.clone(), &unknown()),
-                    None => self.home(self.shared.homes.of_topic(&topic), PeerOp::Settled { topic, op, exists }),
+                match op.asked() {
+                    // While Redis is away each node is a bus of its own, and may begin channels.
+                    Some(_) if !self.reachable && matches!(*op, LaneOp::Create { .. }) => self.settled(topic, op, exists),
+                    Some(asked) if !exists && !complete => self.refuse(&asked.clone(), &not_done()),
+                    Some(_) if !exists => self.look_up(topic, op),
+                    Some(_) | None => self.settled(topic, op, exists),
                 }
             }
+            // Only a look-up that had no answer in time ends here.
+            Then::Held { topic, op } => match op.asked() {
+                Some(asked) => self.refuse(&asked.clone(), &not_done()),
+                None => self.settled(topic, op, false),
+            },
             Then::Request { topic, mut publish } => {
                 publish.asked_abroad = true;
                 if counts(&answers).sum::<u64>() > 0 {
                     return self.home(self.shared.homes.of_topic(&topic), PeerOp::Request { topic, publish });
                 }
-                let refusal = if complete { Refusal::new(ErrorCode::NoResponder, "nobody is there to answer") } else { unknown() };
+                let refusal = if complete { Refusal::new(ErrorCode::NoResponder, "nobody is there to answer") } else { not_done() };
                 self.refuse(&publish.asked, &refusal);
             }
             Then::Send { publish, here } => self.settle_send(&publish, here, &answers, complete),
@@ -219,12 +232,33 @@ impl Peers {
         }
     }
 
+    /// Asks Redis whether it holds messages of a topic that no node has open.
+    fn look_up(&mut self, topic: Topic, op: Box<LaneOp>) {
+        self.asked += 1;
+        let deadline = self.now.plus_ms(self.shared.config.storage.redis.response_ms.saturating_mul(2));
+        self.asks.insert(self.asked, Ask { then: Then::Held { topic, op }, waiting: BTreeSet::new(), answers: Vec::new(), deadline });
+        self.lookups.push((self.asked, topic));
+    }
+
+    /// Takes the answer to a look-up; none where Redis gave none.
+    pub(crate) fn looked_up(&mut self, number: u64, held: Option<bool>) {
+        let Some(ask) = self.asks.remove(&number) else { return };
+        match (ask.then, held) {
+            (Then::Held { topic, op }, Some(exists)) => self.settled(topic, op, exists),
+            (then, _) => self.finish(then, Vec::new(), false),
+        }
+    }
+
+    fn settled(&mut self, topic: Topic, op: Box<LaneOp>, exists: bool) {
+        self.home(self.shared.homes.of_topic(&topic), PeerOp::Settled { topic, op, exists });
+    }
+
     fn members(&mut self, asked: &Asked, args: &MembersArgs, own: Option<MembersResult>, answers: Vec<(ClientId, Answer)>, complete: bool) {
         let mut parts: Vec<MembersPart> = own.map(|MembersResult { members, total, .. }| MembersPart { members, total }).into_iter().collect();
         parts.extend(answers.into_iter().filter_map(|(_, answer)| if let Answer::Members(part) = answer { part } else { None }));
         if parts.is_empty() {
             let refusal = Refusal::new(ErrorCode::UnknownChannel, "there is no such channel");
-            return self.refuse(asked, &if complete { refusal } else { unknown() });
+            return self.refuse(asked, &if complete { refusal } else { not_done() });
         }
         let total = parts.iter().map(|part| part.total).sum();
         let mut members: Vec<_> = parts.into_iter().flat_map(|part| part.members).collect();
@@ -274,6 +308,12 @@ impl Peers {
     }
 }
 
+/// For what was not begun, because it depends on what others say.
+fn not_done() -> Refusal {
+    Refusal::new(ErrorCode::StorageUnavailable, "a node of the bus, or Redis, did not answer in time")
+}
+
+/// For what another node may have done, or may yet do.
 fn unknown() -> Refusal {
     Refusal::new(ErrorCode::OutcomeUnknown, "a node of the bus did not answer in time")
 }

@@ -82,6 +82,8 @@ pub(crate) struct Peers {
     /// How many took the last letter to all, this node included; none before the first.
     pub(crate) receivers: Option<u64>,
     pub(crate) out: Vec<Post>,
+    /// Topics to be looked up in Redis, by the number of the question.
+    pub(crate) lookups: Vec<(u64, Topic)>,
     pub(crate) ops: Vec<Vec<Op>>,
     pub(crate) deliveries: Vec<Vec<Delivery>>,
     now: Moment,
@@ -115,6 +117,7 @@ impl Peers {
             reachable: false,
             receivers: None,
             out: Vec::new(),
+            lookups: Vec::new(),
             ops: empty(),
             deliveries: (0..shared.shards).map(|_| Vec::new()).collect(),
             now: shared.clock.now(),

@@ -15,6 +15,7 @@ use super::letter::{Letter, Said};
 use super::{Peers, Post, To};
 use crate::shard::{Way, Wires};
 use crate::shared::Shared;
+use crate::storage::redis::store::stream_key;
 use crate::storage::redis::{Feed, Link, LinkState, OpenError, Pushed};
 
 /// How often time is looked at: what is due is at most so much late.
@@ -91,6 +92,7 @@ struct Desk {
     all: String,
     inbox: String,
     publish: Notify,
+    look_up: Notify,
     published: Notify,
     ops: Vec<Notify>,
     deliveries: Vec<Notify>,
@@ -111,6 +113,7 @@ impl Desk {
             shared,
             link,
             publish: Notify::new(),
+            look_up: Notify::new(),
             published: Notify::new(),
             ops: bells(),
             deliveries: bells(),
@@ -127,6 +130,9 @@ impl Desk {
         peers.shed(POSTS_MAX);
         if !peers.out.is_empty() {
             self.publish.notify_one();
+        }
+        if !peers.lookups.is_empty() {
+            self.look_up.notify_one();
         }
         for (bell, _) in self.ops.iter().zip(&peers.ops).filter(|(_, ops)| !ops.is_empty()) {
             bell.notify_one();
@@ -160,6 +166,7 @@ async fn run(
     spawn_local(take_deliveries(Rc::clone(&desk), wires.deliveries));
     spawn_local(take_pushes(Rc::clone(&desk), pushes));
     spawn_local(publish(Rc::clone(&desk)));
+    spawn_local(look_up(Rc::clone(&desk)));
     spawn_local(sweep(Rc::clone(&desk)));
     spawn_local(watch_link(Rc::clone(&desk), feed));
     // It ends with its last word, or with whoever holds it.
@@ -302,6 +309,25 @@ async fn publish(desk: Rc<Desk>) {
                 }
             });
             tell_ready(&desk);
+        }
+    }
+}
+
+/// Looks up in Redis what topics it holds messages of, many at a time.
+async fn look_up(desk: Rc<Desk>) {
+    loop {
+        let lookups = std::mem::take(&mut desk.peers.borrow_mut().lookups);
+        if lookups.is_empty() {
+            desk.look_up.notified().await;
+            continue;
+        }
+        for (number, topic) in lookups {
+            let desk = Rc::clone(&desk);
+            spawn_local(async move {
+                let key = stream_key(&desk.shared.config.storage.redis.prefix, &topic);
+                let held = desk.link.query(cmd("EXISTS").arg(key)).await.ok();
+                desk.turn(|peers| peers.looked_up(number, held.map(|held| held != Value::Int(0))));
+            });
         }
     }
 }
