@@ -14,19 +14,33 @@ use crate::storage::{
     Answer, Appended, Entry, Fingerprint, LogSettings, LogState, MemoryStore, Page, Progress, ReadRange, Store, StoreCounters, Ticket, Told,
 };
 
-/// Answers that are on their way, each with its moment.
+/// Answers that are on their way, each with its moment. The appends of one topic keep their order.
 #[derive(Debug, Default)]
 pub(super) struct Late {
-    answers: VecDeque<(Moment, Ticket, Answer)>,
+    answers: VecDeque<Coming>,
     /// Topics whose questions are answered only once they are let go.
     pub(super) stuck: HashSet<Topic>,
     held: Vec<(Topic, Ticket, Answer)>,
 }
 
+#[derive(Debug)]
+struct Coming {
+    topic: Topic,
+    due: Moment,
+    ticket: Ticket,
+    answer: Answer,
+}
+
 impl Late {
     /// When the first answer is due.
     pub(super) fn next_due(&self) -> Option<Moment> {
-        self.answers.iter().map(|(due, ..)| *due).min()
+        self.answers.iter().map(|coming| coming.due).min()
+    }
+
+    /// When the last append of `topic` is answered.
+    fn last_append(&self, topic: &Topic) -> Option<Moment> {
+        let mut appends = self.answers.iter().filter(|coming| coming.topic == *topic && matches!(coming.answer, Answer::Appended(_)));
+        appends.next_back().map(|coming| coming.due)
     }
 
     /// Lets the questions of `topic` be answered.
@@ -34,7 +48,7 @@ impl Late {
         self.stuck.remove(topic);
         let (freed, held) = std::mem::take(&mut self.held).into_iter().partition(|(stuck, ..)| stuck == topic);
         self.held = held;
-        self.answers.extend(Vec::into_iter(freed).map(|(_, ticket, answer)| (now, ticket, answer)));
+        self.answers.extend(Vec::into_iter(freed).map(|(topic, ticket, answer)| Coming { topic, due: now, ticket, answer }));
     }
 }
 
@@ -70,10 +84,14 @@ impl LateStore {
             return Progress::Later;
         }
         let delay_ms = if self.delay_ms_max == 0 { 0 } else { self.rng.below(self.delay_ms_max + 1) };
-        if delay_ms == 0 {
+        if delay_ms == 0 && late.last_append(topic).is_none() {
             return Progress::Done(result);
         }
-        late.answers.push_back((self.clock.now().plus_ms(delay_ms), ticket, wrap(result)));
+        let (mut due, answer) = (self.clock.now().plus_ms(delay_ms), wrap(result));
+        if matches!(answer, Answer::Appended(_)) {
+            due = due.max(late.last_append(topic).unwrap_or_default());
+        }
+        late.answers.push_back(Coming { topic: *topic, due, ticket, answer });
         Progress::Later
     }
 
@@ -135,9 +153,9 @@ impl Store for LateStore {
 
     fn poll_told(&mut self, now: Moment, _cx: &mut Context<'_>) -> Poll<Told> {
         let mut late = self.late.borrow_mut();
-        let due = late.answers.iter().position(|(due, ..)| *due <= now);
+        let due = late.answers.iter().position(|coming| coming.due <= now);
         match due.and_then(|at| late.answers.remove(at)) {
-            Some((_, ticket, answer)) => Poll::Ready(Told::Answer(ticket, answer)),
+            Some(Coming { ticket, answer, .. }) => Poll::Ready(Told::Answer(ticket, answer)),
             None => Poll::Pending,
         }
     }

@@ -220,7 +220,8 @@ pub trait Store {
     /// Opens the topic's log, begun anew where there is none, and keeps to `settings` from now on.
     fn open(&mut self, topic: &Topic, settings: &LogSettings, now: Moment, ticket: Ticket) -> Progress<LogState>;
 
-    /// Appends to an open log, unless `fingerprint` says that it was appended before.
+    /// Appends to an open log, unless `fingerprint` says that it was appended before. Many may be asked at once; those of one topic are answered
+    /// in the order in which they were asked.
     fn append(&mut self, topic: &Topic, entry: Entry, fingerprint: Option<Fingerprint>, now: Moment, ticket: Ticket) -> Progress<Appended>;
 
     /// Reads from an open log.
