@@ -1,6 +1,6 @@
 //! Identities on the wire: messages, clients, users, epochs.
 
-use crate::inline::inline_text;
+use crate::inline::{Inline, inline_text};
 
 inline_text! {
     /// The idempotency key of a message or command: 1–64 bytes of `[A-Za-z0-9_.:-]`.
@@ -57,9 +57,14 @@ impl MessageId {
     /// Makes `arq_` + ULID from the wall clock in Unix milliseconds and 80 random bits.
     #[must_use]
     pub fn ulid(unix_ms: u64, random: u128) -> Self {
-        let number = (u128::from(unix_ms & ((1 << 48) - 1)) << 80) | (random & ((1 << 80) - 1));
-        let text = format!("arq_{}", base32(number, 26).to_ascii_uppercase());
-        text.parse().expect("base 32 is A-Z 0-9")
+        let mut text = *b"arq_00000000000000000000000000";
+        // 48 bits in 10 digits, then twice 40 bits in 8.
+        for (number, digits) in [(unix_ms & ((1 << 48) - 1), 4..14), ((random >> 40) as u64, 14..22), (random as u64, 22..30)] {
+            for (place, digit) in digits.rev().enumerate() {
+                text[digit] = BASE32[(number >> (5 * place)) as usize & 31].to_ascii_uppercase();
+            }
+        }
+        Self(Inline::ascii(&text).unwrap_or_else(|| unreachable!("base 32 is A-Z 0-9")))
     }
 }
 

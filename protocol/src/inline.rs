@@ -20,11 +20,16 @@ pub(crate) struct Inline<const MAX: usize> {
 impl<const MAX: usize> Inline<MAX> {
     /// Holds `text` where it is 1 to `MAX` ASCII bytes.
     pub(crate) fn new(text: &str) -> Option<Self> {
+        Self::ascii(text.as_bytes())
+    }
+
+    /// As [`Self::new`], of bytes.
+    pub(crate) fn ascii(text: &[u8]) -> Option<Self> {
         if text.is_empty() || text.len() > MAX || !text.is_ascii() {
             return None;
         }
         let mut bytes = [0; MAX];
-        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        bytes[..text.len()].copy_from_slice(text);
         Some(Self { bytes, len: u8::try_from(text.len()).ok()? })
     }
 
@@ -33,7 +38,7 @@ impl<const MAX: usize> Inline<MAX> {
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(self.as_bytes()).expect("only ASCII is let in")
+        std::str::from_utf8(self.as_bytes()).unwrap_or_else(|_| unreachable!("only ASCII is let in"))
     }
 }
 

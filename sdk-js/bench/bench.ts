@@ -35,7 +35,7 @@ async function freePort(): Promise<number> {
 async function peers(): Promise<Peer[]> {
   const all: Peer[] = [];
   const program = process.env["ARQONBUS"] ?? release;
-  const bus = spawn(program, ["serve", "--port", "0", "--admin", "127.0.0.1:0", "--announce"], { stdio: ["ignore", "pipe", "ignore"] });
+  const bus = spawn(program, ["serve", "--port", "0", "--admin", "127.0.0.1:0", "--announce", "--set", `limits.outbox_bytes=${64 << 20}`], { stdio: ["ignore", "pipe", "ignore"] });
   const [line] = (await once(bus.stdout, "data")) as [Buffer];
   all.push({ name: "@arqon/bus", url: `ws://${(JSON.parse(line.toString().split("\n")[0] ?? "") as { listen: string }).listen}`, server: bus });
   const port = await freePort();
@@ -53,13 +53,26 @@ async function peers(): Promise<Peer[]> {
   return all;
 }
 
-/** One subscriber and one publisher, each a process. */
-async function round({ name, url }: Peer): Promise<{ rate: number; cpu: number }> {
+interface Result {
+  rate: number;
+  cpu: number;
+}
+
+/**
+ * One subscriber and one publisher, each a process. A held subscriber stands still until all is published, so that only its own speed
+ * counts; otherwise the slower of the two and the server does.
+ */
+async function round({ name, url }: Peer, held: boolean): Promise<Result> {
   const start = (role: string): ChildProcess => fork(client, [name, role, url, String(MESSAGES)], { execArgv: ["--import", "tsx"] });
   const receiver = start("receive");
   await once(receiver, "message");
+  if (held) receiver.kill("SIGSTOP");
   const sender = start("send");
-  const [result] = (await once(receiver, "message")) as [{ rate: number; cpu: number }];
+  if (held) {
+    await once(sender, "message");
+    receiver.kill("SIGCONT");
+  }
+  const [result] = (await once(receiver, "message")) as [Result];
   sender.kill();
   receiver.kill();
   return result;
@@ -68,13 +81,16 @@ async function round({ name, url }: Peer): Promise<{ rate: number; cpu: number }
 const median = (values: number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
 const all = await peers();
-const results = new Map(all.map(({ name }) => [name, [] as { rate: number; cpu: number }[]]));
-for (let number = 0; number < ROUNDS; number += 1) for (const peer of all) results.get(peer.name)?.push(await round(peer));
-const own = median(results.get("@arqon/bus")?.map(({ rate }) => rate) ?? []);
-process.stdout.write(`${MESSAGES} messages of 256 bytes, ${ROUNDS} interleaved rounds, Node ${process.version}\n`);
-for (const [name, rounds] of results) {
-  const rate = median(rounds.map((one) => one.rate));
-  const cpu = median(rounds.map((one) => one.cpu));
-  process.stdout.write(`${name.padEnd(18)} ${Math.round(rate).toString().padStart(8)}/s  ${cpu.toFixed(1).padStart(6)} µs CPU each  ${(own / rate).toFixed(2)} ×\n`);
+process.stdout.write(`${MESSAGES} messages of 256 bytes, medians of ${ROUNDS} interleaved rounds, Node ${process.version}\n`);
+for (const held of [true, false]) {
+  const results = new Map(all.map(({ name }) => [name, [] as Result[]]));
+  for (let number = 0; number < ROUNDS; number += 1) for (const peer of all) results.get(peer.name)?.push(await round(peer, held));
+  const own = median(results.get("@arqon/bus")?.map(({ rate }) => rate) ?? []);
+  process.stdout.write(held ? "a held subscriber:\n" : "a publisher and a subscriber at the same time:\n");
+  for (const [name, rounds] of results) {
+    const rate = median(rounds.map((one) => one.rate));
+    const cpu = median(rounds.map((one) => one.cpu));
+    process.stdout.write(`${name.padEnd(18)} ${Math.round(rate).toString().padStart(8)}/s  ${cpu.toFixed(1).padStart(6)} µs CPU each  ${(own / rate).toFixed(2)} ×\n`);
+  }
 }
 for (const { server } of all) server.kill();

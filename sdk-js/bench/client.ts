@@ -19,6 +19,19 @@ function counter(): () => void {
 
 const ready = (): void => void process.send?.("ready");
 
+/** Sends all, with at most two windows under way: the next one goes out while the one before arrives. */
+async function send(one: () => void, arrived: () => Promise<unknown>): Promise<void> {
+  let before: Promise<unknown> = Promise.resolve();
+  for (let sent = 0; sent < MESSAGES; sent += WINDOW) {
+    for (let n = sent; n < Math.min(sent + WINDOW, MESSAGES); n += 1) one();
+    const now = arrived();
+    await before;
+    before = now;
+  }
+  await before;
+  ready();
+}
+
 async function arqon(): Promise<void> {
   const { connect } = await import("@arqon/bus");
   const bus = await connect(url);
@@ -27,11 +40,12 @@ async function arqon(): Promise<void> {
     ready();
     for await (const message of topic) if (message.payload.text.length > 0) tick();
   } else {
-    for (let sent = 0; sent < MESSAGES; sent += WINDOW) {
-      for (let n = sent; n < Math.min(sent + WINDOW, MESSAGES); n += 1) bus.publishNowait("bench:rate", payload);
-      // Everything before it has arrived.
-      await bus.ping();
-    }
+    await send(
+      () => {
+        bus.publishNowait("bench:rate", payload);
+      },
+      () => bus.ping(),
+    );
   }
 }
 
@@ -46,10 +60,10 @@ async function socketIo(): Promise<void> {
     });
     ready();
   } else {
-    for (let sent = 0; sent < MESSAGES; sent += WINDOW) {
-      for (let n = sent; n < Math.min(sent + WINDOW, MESSAGES); n += 1) socket.emit("message", payload);
-      await socket.emitWithAck("flush");
-    }
+    await send(
+      () => void socket.emit("message", payload),
+      () => socket.emitWithAck("flush"),
+    );
   }
 }
 
@@ -65,10 +79,12 @@ async function natsWs(): Promise<void> {
     ready();
     for await (const message of subscription) if (codec.decode(message.data).text.length > 0) tick();
   } else {
-    for (let sent = 0; sent < MESSAGES; sent += WINDOW) {
-      for (let n = sent; n < Math.min(sent + WINDOW, MESSAGES); n += 1) connection.publish("bench.rate", codec.encode(payload));
-      await connection.flush();
-    }
+    await send(
+      () => {
+        connection.publish("bench.rate", codec.encode(payload));
+      },
+      () => connection.flush(),
+    );
   }
 }
 

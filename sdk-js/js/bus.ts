@@ -271,6 +271,11 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
     return this.#send("request", 0, topic, payload, options);
   }
 
+  /** Sends a request to one client (`c_…`) or to every connection of a user (`user:<id>`), whose inbox gets it; the first reply counts. */
+  requestPrivate<T = unknown>(to: string, payload: unknown, options: PublishOptions = {}): Promise<Message<T>> {
+    return this.#send("request", 2, to, payload, options);
+  }
+
   /** Answers a request that was received. */
   reply(request: Message, payload: unknown, options: PublishOptions = {}): Promise<Ack> {
     if (request.reply_to == null) return Promise.reject(new Invalid("the message asks for no answer"));

@@ -3,6 +3,7 @@
 import type { Engine, Extras, Failure, Module, Told } from "./engine.js";
 import { ArqonError, Closed, type Fault, NotSent, Rejected, thrown, Unknown } from "./errors.js";
 import { report } from "./emitter.js";
+import { takeFrame } from "./frames.js";
 import { Fifo } from "./queue.js";
 import { Socket, type WebSocketConstructor } from "./socket.js";
 import type { PublishOptions } from "./types.js";
@@ -172,12 +173,45 @@ export class Driver {
     if (this.#pumping) return;
     this.#pumping = true;
     try {
-      do {
-        for (let text = this.#engine.poll(); text !== undefined; text = this.#engine.poll()) {
-          const told = JSON.parse(text) as Told[];
-          for (const event of told) this.#take(event, text.length / told.length);
-        }
-      } while (this.#advanceLine());
+      this.#drain();
+    } finally {
+      this.#pumping = false;
+    }
+    this.#arm();
+  }
+
+  #drain(): void {
+    do {
+      for (let text = this.#engine.poll(); text !== undefined; text = this.#engine.poll()) {
+        const told = JSON.parse(text) as Told[];
+        for (const event of told) this.#take(event, text.length / told.length);
+      }
+    } while (this.#advanceLine());
+  }
+
+  /** Takes a text frame of the socket. */
+  #frame(text: string): void {
+    if (this.#fault) return;
+    if (this.#pumping) {
+      // A socket that tells from within our own call has to wait for its turn.
+      queueMicrotask(() => {
+        this.#frame(text);
+      });
+      return;
+    }
+    const socket = this.#socket;
+    this.#pumping = true;
+    try {
+      takeFrame(this.#engine, text, this.now(), {
+        messages: (sub, messages, chars) => {
+          this.#tell({ event: "messages", sub, messages }, chars);
+        },
+        advance: () => {
+          this.#drain();
+          return this.#socket === socket;
+        },
+      });
+      this.#drain();
     } finally {
       this.#pumping = false;
     }
@@ -284,9 +318,7 @@ export class Driver {
           });
         },
         frame: (text) => {
-          mine((engine, now) => {
-            engine.frame(text, now);
-          });
+          if (socket === undefined || this.#socket === socket) this.#frame(text);
         },
         alive: () => {
           mine((engine, now) => {

@@ -36,6 +36,9 @@ export interface Engine {
   opened(now: number): void;
   failed(why: string, permanent: boolean, retryAfterMs: number | undefined, now: number): void;
   frame(text: string, now: number): void;
+  run(room: string, channel: string, epoch: string, seq: number, count: number, now: number): number;
+  nonsense(now: number): void;
+  batching(): boolean;
   alive(now: number): void;
   closed(code: number | undefined, now: number): void;
   timeout(now: number): void;

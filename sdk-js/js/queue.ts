@@ -53,6 +53,12 @@ export class Queue<T> {
     else if (!this.#ended) this.#items.push(item);
   }
 
+  /** Adds several at once. */
+  pushAll(items: readonly T[]): void {
+    if (this.#waiting.length === 0 && !this.#ended) for (const item of items) this.#items.push(item);
+    else for (const item of items) this.push(item);
+  }
+
   /** Takes the oldest item, without waiting. */
   shift(): T | undefined {
     return this.#items.shift();

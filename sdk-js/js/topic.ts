@@ -64,7 +64,8 @@ export interface TopicHost<T> {
   publish(payload: T, options: PublishOptions): Promise<Ack>;
 }
 
-interface Queued<T> { item: Item<T>; chars: number }
+/** What waits for the reader: messages as they are, and what else is told. */
+type Queued<T> = Message<T> | Exclude<Item<T>, { type: "message" }>;
 
 /**
  * What comes of one topic or pattern, in order. Iterating it gives messages; `break` does not leave: say `leave()`, or declare it
@@ -147,7 +148,7 @@ export class Topic<T = unknown> extends Emitter<TopicEvents<T>> implements Async
   items(): AsyncIterableIterator<Item<T>, undefined> {
     this.#reading = true;
     const items: AsyncIterableIterator<Item<T>, undefined> = {
-      next: () => this.#next((item) => item),
+      next: () => this.#next((queued) => (queued.type === "message" ? { type: "message", message: queued } : queued)),
       return: () => Promise.resolve({ done: true, value: undefined }),
       [Symbol.asyncIterator]: () => items,
     };
@@ -184,11 +185,16 @@ export class Topic<T = unknown> extends Emitter<TopicEvents<T>> implements Async
 
   /** Takes a run of messages. @internal */
   messages(messages: Message[], chars: number): void {
-    const each = chars / messages.length;
-    for (const message of messages as Message<T>[]) {
-      const heard = this.hears("message");
-      if (heard) this.emit("message", message);
-      if (this.#reading || !heard) this.#push({ item: { type: "message", message }, chars: each });
+    if (!this.hears("message")) {
+      this.#chars += chars;
+      this.#queue.pushAll(messages as Message<T>[]);
+    } else {
+      for (const message of messages as Message<T>[]) {
+        // A listener may take itself away.
+        const heard = this.hears("message");
+        if (heard) this.emit("message", message);
+        if (this.#reading || !heard) this.#push(message, chars / messages.length);
+      }
     }
     this.#bound();
   }
@@ -216,35 +222,39 @@ export class Topic<T = unknown> extends Emitter<TopicEvents<T>> implements Async
   #messages(): AsyncIterator<Message<T>, undefined> {
     this.#reading = true;
     return {
-      next: () => this.#next((item) => (item.type === "message" ? item.message : undefined)),
+      next: () => this.#next((queued) => (queued.type === "message" ? queued : undefined)),
       return: () => Promise.resolve({ done: true, value: undefined }),
     };
   }
 
   /** Gives the next item that `choose` makes something of; at once where it is there. */
-  #next<R>(choose: (item: Item<T>) => R | undefined): Promise<IteratorResult<R, undefined>> {
+  #next<R>(choose: (queued: Queued<T>) => R | undefined): Promise<IteratorResult<R, undefined>> {
     for (;;) {
-      const item = this.#conflatedItem() ?? this.#taken(this.#queue.shift());
-      if (!item) break;
-      const value = choose(item);
+      const queued = this.#conflated.size > 0 ? this.#conflatedItem() : this.#shift();
+      if (!queued) break;
+      const value = choose(queued);
       if (value !== undefined) return Promise.resolve({ done: false, value });
     }
     return this.#queue.next().then((result) => {
       if (result.done) return { done: true, value: undefined };
-      const item = this.#taken(result.value);
-      const value = item && choose(item);
+      this.#chars -= this.#chars / (this.#queue.length + 1);
+      const value = choose(result.value);
       return value === undefined ? this.#next(choose) : { done: false, value };
     });
   }
 
-  #taken(queued: Queued<T> | undefined): Item<T> | undefined {
-    if (!queued) return undefined;
-    this.#chars -= queued.chars;
+  /** Takes the oldest, where there is one. */
+  #shift(): Queued<T> | undefined {
+    const { length } = this.#queue;
+    if (length === 0) return undefined;
+    // Their mean size is exact enough for a bound.
+    this.#chars -= this.#chars / length;
+    const queued = this.#queue.shift();
     if (this.#paused) this.#drained();
-    return queued.item;
+    return queued;
   }
 
-  #conflatedItem(): Item<T> | undefined {
+  #conflatedItem(): Queued<T> | undefined {
     for (const [topic, gap] of this.#conflated) {
       this.#conflated.delete(topic);
       this.emit("gap", { topic, gap });
@@ -256,17 +266,17 @@ export class Topic<T = unknown> extends Emitter<TopicEvents<T>> implements Async
   #item(item: Exclude<Item<T>, { type: "message" }>): void {
     const { type, ...facts } = item;
     this.emit(type, facts);
-    if (this.#reading || !this.hears("message")) this.#push({ item, chars: 0 });
+    if (this.#reading || !this.hears("message")) this.#push(item, 0);
   }
 
-  #push(queued: Queued<T>): void {
-    this.#chars += queued.chars;
+  #push(queued: Queued<T>, chars: number): void {
+    this.#chars += chars;
     this.#queue.push(queued);
   }
 
   #flush(): void {
     for (let queued = this.#queue.shift(); queued; queued = this.#queue.shift()) {
-      if (queued.item.type === "message") this.emit("message", queued.item.message);
+      if (queued.type === "message") this.emit("message", queued);
     }
     this.#chars = 0;
     this.#drained();
@@ -296,13 +306,11 @@ export class Topic<T = unknown> extends Emitter<TopicEvents<T>> implements Async
 
   /** Drops the oldest item, and remembers what is missing. */
   #giveWay(): void {
-    const queued = this.#queue.shift();
+    const queued = this.#shift();
     if (!queued) return;
-    this.#chars -= queued.chars;
-    const { item } = queued;
-    if (item.type === "gap") this.#remember(item.topic, item.gap.from ?? undefined, item.gap.to);
-    if (item.type !== "message") return;
-    const { room, channel, epoch, seq } = item.message;
+    if (queued.type === "gap") this.#remember(queued.topic, queued.gap.from ?? undefined, queued.gap.to);
+    if (queued.type !== "message") return;
+    const { room, channel, epoch, seq } = queued;
     if (epoch != null && seq != null) this.#remember(`${room}:${channel}`, { epoch, seq: seq - 1 }, { epoch, seq });
   }
 

@@ -34,8 +34,12 @@ mod load {
 use std::collections::VecDeque;
 
 use arqonbus_client::core::{CallId, Config, Core, Declined, OpenError, Output, SubscriptionId};
-use arqonbus_client::protocol::RawJson;
+use arqonbus_client::protocol::{Position, RawJson, Topic};
 use wasm_bindgen::prelude::wasm_bindgen;
+
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
 pub use options::Extras;
 use options::{Beginning, declined, joining, outgoing};
@@ -112,9 +116,28 @@ impl Engine {
         self.core.handle_open_error(OpenError { why, permanent, retry_after_ms: retry_after_ms.map(ms) }, ms(now));
     }
 
-    /// A text frame came.
+    /// A text frame came, of JSON.
     pub fn frame(&mut self, text: &str, now: f64) {
         self.core.handle_frame(text, ms(now));
+    }
+
+    /// A run of messages came, one after the other in one topic, that JavaScript has parsed: the subscription that takes it, or 0 where
+    /// they have to come as a frame. Not for replies, nor for messages with `exclude_sender`.
+    pub fn run(&mut self, room: &str, channel: &str, epoch: &str, seq: f64, count: u32, now: f64) -> f64 {
+        let (Ok(room), Ok(channel), Ok(epoch)) = (room.parse(), channel.parse(), epoch.parse()) else { return 0.0 };
+        let first = Position { epoch, seq: ms(seq) };
+        let taken = self.core.handle_run(&Topic { room, channel }, first, u64::from(count), ms(now));
+        taken.map_or(0.0, |SubscriptionId(id)| id as f64)
+    }
+
+    /// A text frame came that is not JSON.
+    pub fn nonsense(&mut self, now: f64) {
+        self.core.handle_nonsense(ms(now));
+    }
+
+    /// Whether frames may hold several envelopes, on a line each.
+    pub fn batching(&self) -> bool {
+        self.core.is_batching()
     }
 
     /// Something came that is no text, such as a ping.
@@ -253,7 +276,7 @@ impl Engine {
                     self.batch.transmit();
                 }
                 Output::Close { code } => self.batch.close(code),
-                Output::Event(event) => self.batch.tell(event),
+                Output::Event(event) => self.batch.event(event),
                 Output::Wait { until } => {
                     self.until = until;
                     return self.batch.take();

@@ -1,56 +1,37 @@
 //! What JavaScript gives: read into the types of the core, or refused in words.
 
 use arqonbus_client::core::{Config, Joining, Outgoing};
-use arqonbus_client::protocol::json::Readable;
-use arqonbus_client::protocol::limits::DEPTH_MAX;
+use arqonbus_client::protocol::json::{Object, Readable, Write, written};
 use arqonbus_client::protocol::{Pattern, Position, RawJson, Target, Topic, TopicPosition};
-use serde::Serialize;
-use serde_json::{Map, Value};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::{Declined, ms};
 
-/// Why a call was not taken; thrown as JSON.
-#[derive(Serialize)]
-#[serde(tag = "declined", rename_all = "snake_case")]
-enum Thrown {
-    /// An argument is wrong.
-    Invalid {
-        why: String,
-    },
-    Full,
-    Closing,
-    TooLarge {
-        limit: usize,
-    },
-    AlreadyJoined,
-    IdInFlight,
-    NotConnected,
+/// Writes what is thrown: why a call was not taken.
+fn thrown(declined: &str, key: &str, value: &dyn Write) -> String {
+    let mut out = Vec::new();
+    Object::begin(&mut out).member("declined", &declined).member(key, value).end();
+    written(out)
 }
 
-impl Thrown {
-    fn json(&self) -> String {
-        serde_json::to_string(self).expect("plain data is JSON")
-    }
-}
-
+/// An argument is wrong.
 #[expect(clippy::needless_pass_by_value, reason = "the shape of `map_err`")]
 pub(crate) fn invalid(why: impl ToString) -> String {
-    Thrown::Invalid { why: why.to_string() }.json()
+    thrown("invalid", "why", &why.to_string())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of `map_err`")]
 pub(crate) fn declined(declined: Declined) -> String {
-    match declined {
-        Declined::Full => Thrown::Full,
-        Declined::Closing => Thrown::Closing,
-        Declined::TooLarge { limit } => Thrown::TooLarge { limit },
-        Declined::AlreadyJoined => Thrown::AlreadyJoined,
-        Declined::NotATopic => Thrown::Invalid { why: declined.to_string() },
-        Declined::IdInFlight => Thrown::IdInFlight,
-        Declined::NotConnected => Thrown::NotConnected,
-    }
-    .json()
+    let (why, limit) = match declined {
+        Declined::Full => ("full", None),
+        Declined::Closing => ("closing", None),
+        Declined::TooLarge { limit } => ("too_large", Some(limit)),
+        Declined::AlreadyJoined => ("already_joined", None),
+        Declined::NotATopic => ("not_a_topic", None),
+        Declined::IdInFlight => ("id_in_flight", None),
+        Declined::NotConnected => ("not_connected", None),
+    };
+    thrown(why, "limit", &limit)
 }
 
 /// A command's name goes into the envelope as it is.
@@ -59,9 +40,9 @@ pub(crate) fn check_command(name: &str) -> Result<(), String> {
     if fits { Ok(()) } else { Err(invalid("a command's name is of a-z and _")) }
 }
 
-/// Reads JSON of which the wire has a type.
+/// Reads what `JSON.stringify` wrote and the wire has a type of.
 fn read<T: Readable>(text: &str) -> Result<T, String> {
-    RawJson::new(text, DEPTH_MAX).map_err(|_| invalid("not JSON"))?.read().map_err(|(_, why)| invalid(why))
+    RawJson::from_encoder(text).read().map_err(|(_, why)| invalid(why))
 }
 
 /// Sets one option of a client by the name that the core has for it.
@@ -71,7 +52,7 @@ pub(crate) fn set_text(config: &mut Config, option: &str, text: String) -> Resul
         "name" => config.name = Some(text),
         "kind" => config.kind = Some(text),
         "user" => config.user = Some(text.parse().map_err(invalid)?),
-        "metadata" => config.metadata = Some(read::<Map<String, Value>>(&text)?),
+        "metadata" => config.metadata = Some(text),
         _ => return Err(invalid(format!("no such option: {option}"))),
     }
     Ok(())

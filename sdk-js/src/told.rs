@@ -1,67 +1,9 @@
 //! What the core tells, as JSON: orders and events in order, runs of messages gathered.
 
-use std::borrow::Cow;
-
 use arqonbus_client::Message;
 use arqonbus_client::core::{CallId, EndReason, Event, Failure, Fault, JobRef, SubscriptionId};
-use arqonbus_client::protocol::{ClientId, Gap, JoinResult, Presence, PublishResult, Refusal, UserId};
-use serde::Serialize;
-
-/// One order or event. Messages are not here: their text is written as it came.
-#[derive(Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-enum Told<'a> {
-    Open { url: &'a str },
-    Transmit,
-    Close { code: u16 },
-    State { state: &'a str },
-    Connected { client: ClientId, user: Option<UserId>, resumed: bool },
-    Lost { why: Cow<'a, str> },
-    Closed { fault: FaultTold },
-    TokenNeeded,
-    Joined { sub: u64, again: bool, result: JoinResult },
-    JobsLost { sub: u64, jobs: u64 },
-    Settled { call: u64 },
-    Gap { sub: u64, topic: String, gap: Gap },
-    Presence { sub: u64, topic: String, joined: bool, member: Presence },
-    Deleted { sub: u64, topic: String, by: ClientId },
-    Ended { sub: u64, reason: EndTold },
-    Acked { call: u64, result: PublishResult },
-    Failed { call: u64, failure: FailureTold },
-    Refused { error: Refusal },
-    Missed { count: u64 },
-}
-
-/// Why a client is closed for good.
-#[derive(Serialize)]
-#[serde(tag = "reason", rename_all = "snake_case")]
-enum FaultTold {
-    Closed,
-    Unreachable { why: String },
-    Refused { error: Refusal },
-    ClosedByServer { code: u16 },
-}
-
-/// Why a subscription ended.
-#[derive(Serialize)]
-#[serde(tag = "reason", rename_all = "snake_case")]
-enum EndTold {
-    Left,
-    Deleted { by: ClientId },
-    Refused { error: Refusal },
-    TimedOut,
-    TooManyTopics,
-    Closed { fault: FaultTold },
-}
-
-/// Why a call failed.
-#[derive(Serialize)]
-#[serde(tag = "failure", rename_all = "snake_case")]
-enum FailureTold {
-    Rejected { error: Refusal },
-    Unknown,
-    NotSent,
-}
+use arqonbus_client::protocol::RawJson;
+use arqonbus_client::protocol::json::{Object, Write, written};
 
 /// A JSON array under construction.
 #[derive(Debug, Default)]
@@ -73,15 +15,15 @@ pub(crate) struct Batch {
 
 impl Batch {
     pub(crate) fn open(&mut self, url: &str) {
-        self.push(&Told::Open { url });
+        self.tell("open").member("url", &url).end();
     }
 
     pub(crate) fn transmit(&mut self) {
-        self.push(&Told::Transmit);
+        self.tell("transmit").end();
     }
 
     pub(crate) fn close(&mut self, code: u16) {
-        self.push(&Told::Close { code });
+        self.tell("close").member("code", &code).end();
     }
 
     /// The array, where it holds anything.
@@ -92,39 +34,55 @@ impl Batch {
         }
         let mut text = std::mem::take(&mut self.text);
         text.push(b']');
-        Some(String::from_utf8(text).expect("written from text"))
+        Some(written(text))
     }
 
-    pub(crate) fn tell(&mut self, event: Event) {
-        let told = match event {
-            Event::Message { subscription: SubscriptionId(sub), message } => return self.message(sub, &message),
-            Event::Inbox(message) => return self.one_message("inbox", None, &message),
-            Event::Replied { call: CallId(call), outcome: Ok(message) } => return self.one_message("replied", Some(call), &message),
-            Event::State(state) => return self.push(&Told::State { state: state.as_str() }),
-            Event::Connected { client, user, resumed } => Told::Connected { client, user, resumed },
-            Event::Lost { why } => Told::Lost { why: why.into() },
-            Event::Closed(fault) => Told::Closed { fault: fault.into() },
-            Event::TokenNeeded => Told::TokenNeeded,
-            Event::Joined { subscription: SubscriptionId(sub), result, again } => Told::Joined { sub, again, result },
-            Event::Job { job, message } => return self.job(&job, &message),
-            Event::JobsLost { subscription: SubscriptionId(sub), jobs } => Told::JobsLost { sub, jobs },
-            Event::Settled { call: CallId(call), outcome: Ok(()) } => Told::Settled { call },
-            Event::Gap { subscription: SubscriptionId(sub), topic, gap } => Told::Gap { sub, topic: topic.to_string(), gap },
-            Event::Presence { subscription: SubscriptionId(sub), topic, joined, presence } => {
-                Told::Presence { sub, topic: topic.to_string(), joined, member: presence }
+    pub(crate) fn event(&mut self, event: Event) {
+        match event {
+            Event::Message { subscription: SubscriptionId(sub), message } => self.message(sub, &message),
+            Event::Inbox(message) => self.tell("inbox").member("message", &Text(&message)).end(),
+            Event::State(state) => self.tell("state").member("state", &state.as_str()).end(),
+            Event::Connected { client, user, resumed } => {
+                self.tell("connected").member("client", &client).member("user", &user).member("resumed", &resumed).end();
             }
-            Event::Deleted { subscription: SubscriptionId(sub), topic, by } => Told::Deleted { sub, topic: topic.to_string(), by },
-            Event::Ended { subscription: SubscriptionId(sub), reason } => Told::Ended { sub, reason: reason.into() },
-            Event::Published { call: CallId(call), outcome: Ok(result) } => Told::Acked { call, result },
-            Event::Answered { call: CallId(call), outcome: Ok(result) } => return self.answered(call, &result),
-            Event::Published { call: CallId(call), outcome: Err(failure) }
-            | Event::Replied { call: CallId(call), outcome: Err(failure) }
-            | Event::Answered { call: CallId(call), outcome: Err(failure) }
-            | Event::Settled { call: CallId(call), outcome: Err(failure) } => Told::Failed { call, failure: failure.into() },
-            Event::Refused(error) => Told::Refused { error },
-            Event::Missed { count } => Told::Missed { count },
-        };
-        self.push(&told);
+            Event::Lost { why } => self.tell("lost").member("why", &why).end(),
+            Event::Closed(fault) => self.tell("closed").member("fault", &Told(&fault)).end(),
+            Event::TokenNeeded => self.tell("token_needed").end(),
+            Event::Joined { subscription, result, again } => self.of("joined", subscription).member("result", &result).member("again", &again).end(),
+            Event::Job { job: JobRef { subscription, delivery, .. }, message } => {
+                self.of("job", subscription).member("delivery", &delivery).member("message", &Text(&message)).end();
+            }
+            Event::JobsLost { subscription, jobs } => self.of("jobs_lost", subscription).member("jobs", &jobs).end(),
+            Event::Settled { call: CallId(call), outcome: Ok(()) } => self.tell("settled").member("call", &call).end(),
+            Event::Gap { subscription, topic, gap } => self.of("gap", subscription).member("topic", &topic.to_string()).member("gap", &gap).end(),
+            Event::Presence { subscription, topic, joined, presence } => {
+                let mut told = self.of("presence", subscription);
+                told.member("topic", &topic.to_string()).member("joined", &joined).member("member", &presence).end();
+            }
+            Event::Deleted { subscription, topic, by } => {
+                self.of("deleted", subscription).member("topic", &topic.to_string()).member("by", &by).end();
+            }
+            Event::Ended { subscription, reason } => self.of("ended", subscription).member("reason", &Told(&reason)).end(),
+            Event::Published { call, outcome: Ok(result) } => self.answer("acked", call, "result", &result),
+            Event::Answered { call, outcome: Ok(result) } => self.answer("answered", call, "result", &RawJson::from_encoder(&result)),
+            Event::Replied { call, outcome: Ok(message) } => self.answer("replied", call, "message", &Text(&message)),
+            Event::Published { call, outcome: Err(failure) }
+            | Event::Replied { call, outcome: Err(failure) }
+            | Event::Answered { call, outcome: Err(failure) }
+            | Event::Settled { call, outcome: Err(failure) } => self.answer("failed", call, "failure", &Told(&failure)),
+            Event::Refused(error) => self.tell("refused").member("error", &error).end(),
+            Event::Missed { count } => self.tell("missed").member("count", &count).end(),
+        }
+    }
+
+    fn of(&mut self, event: &str, SubscriptionId(sub): SubscriptionId) -> Object<'_> {
+        let mut told = self.tell(event);
+        told.member("sub", &sub);
+        told
+    }
+
+    fn answer(&mut self, event: &str, CallId(call): CallId, key: &str, value: &dyn Write) {
+        self.tell(event).member("call", &call).member(key, value).end();
     }
 
     /// Consecutive messages of one subscription share one entry.
@@ -134,51 +92,19 @@ impl Batch {
         } else {
             self.begin();
             self.text.extend_from_slice(br#"{"event":"messages","sub":"#);
-            self.number(sub);
+            sub.write(&mut self.text);
             self.text.extend_from_slice(br#","messages":["#);
             self.run = Some(sub);
         }
         message.encode_into(&mut self.text);
     }
 
-    fn one_message(&mut self, event: &str, call: Option<u64>, message: &Message) {
+    /// Begins an order or event.
+    fn tell(&mut self, event: &str) -> Object<'_> {
         self.begin();
-        self.text.extend_from_slice(br#"{"event":""#);
-        self.text.extend_from_slice(event.as_bytes());
-        self.text.push(b'"');
-        if let Some(call) = call {
-            self.text.extend_from_slice(br#","call":"#);
-            self.number(call);
-        }
-        self.text.extend_from_slice(br#","message":"#);
-        message.encode_into(&mut self.text);
-        self.text.push(b'}');
-    }
-
-    fn job(&mut self, job: &JobRef, message: &Message) {
-        self.begin();
-        self.text.extend_from_slice(br#"{"event":"job","sub":"#);
-        self.number(job.subscription.0);
-        self.text.extend_from_slice(br#","delivery":"#);
-        self.number(u64::from(job.delivery));
-        self.text.extend_from_slice(br#","message":"#);
-        message.encode_into(&mut self.text);
-        self.text.push(b'}');
-    }
-
-    /// The result is checked JSON.
-    fn answered(&mut self, call: u64, result: &str) {
-        self.begin();
-        self.text.extend_from_slice(br#"{"event":"answered","call":"#);
-        self.number(call);
-        self.text.extend_from_slice(br#","result":"#);
-        self.text.extend_from_slice(result.as_bytes());
-        self.text.push(b'}');
-    }
-
-    fn push(&mut self, told: &Told<'_>) {
-        self.begin();
-        serde_json::to_writer(&mut self.text, told).expect("plain data is JSON");
+        let mut told = Object::begin(&mut self.text);
+        told.member("event", &event);
+        told
     }
 
     fn begin(&mut self) {
@@ -191,42 +117,59 @@ impl Batch {
             self.text.extend_from_slice(b"]}");
         }
     }
+}
 
-    fn number(&mut self, number: u64) {
-        self.text.extend_from_slice(number.to_string().as_bytes());
+/// A message as the text of its envelope.
+struct Text<'a>(&'a Message);
+
+impl Write for Text<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.encode_into(out);
     }
 }
 
-impl From<Fault> for FaultTold {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Closed => Self::Closed,
-            Fault::Unreachable(why) => Self::Unreachable { why },
-            Fault::Refused(error) => Self::Refused { error },
-            Fault::ClosedByServer(code) => Self::ClosedByServer { code },
+/// What has no type on the wire.
+struct Told<'a, T>(&'a T);
+
+/// Why a client is closed for good.
+impl Write for Told<'_, Fault> {
+    fn write(&self, out: &mut Vec<u8>) {
+        let mut told = Object::begin(out);
+        match self.0 {
+            Fault::Closed => told.member("reason", &"closed"),
+            Fault::Unreachable(why) => told.member("reason", &"unreachable").member("why", why),
+            Fault::Refused(error) => told.member("reason", &"refused").member("error", error),
+            Fault::ClosedByServer(code) => told.member("reason", &"closed_by_server").member("code", code),
         }
+        .end();
     }
 }
 
-impl From<EndReason> for EndTold {
-    fn from(reason: EndReason) -> Self {
-        match reason {
-            EndReason::Left => Self::Left,
-            EndReason::Deleted { by } => Self::Deleted { by },
-            EndReason::Refused(error) => Self::Refused { error },
-            EndReason::TimedOut => Self::TimedOut,
-            EndReason::TooManyTopics => Self::TooManyTopics,
-            EndReason::Closed(fault) => Self::Closed { fault: fault.into() },
+/// Why a subscription ended.
+impl Write for Told<'_, EndReason> {
+    fn write(&self, out: &mut Vec<u8>) {
+        let mut told = Object::begin(out);
+        match self.0 {
+            EndReason::Left => told.member("reason", &"left"),
+            EndReason::Deleted { by } => told.member("reason", &"deleted").member("by", by),
+            EndReason::Refused(error) => told.member("reason", &"refused").member("error", error),
+            EndReason::TimedOut => told.member("reason", &"timed_out"),
+            EndReason::TooManyTopics => told.member("reason", &"too_many_topics"),
+            EndReason::Closed(fault) => told.member("reason", &"closed").member("fault", &Told(fault)),
         }
+        .end();
     }
 }
 
-impl From<Failure> for FailureTold {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Rejected(error) => Self::Rejected { error },
-            Failure::Unknown => Self::Unknown,
-            Failure::NotSent => Self::NotSent,
+/// Why a call failed.
+impl Write for Told<'_, Failure> {
+    fn write(&self, out: &mut Vec<u8>) {
+        let mut told = Object::begin(out);
+        match self.0 {
+            Failure::Rejected(error) => told.member("failure", &"rejected").member("error", error),
+            Failure::Unknown => told.member("failure", &"unknown"),
+            Failure::NotSent => told.member("failure", &"not_sent"),
         }
+        .end();
     }
 }

@@ -48,6 +48,7 @@ void test("a page joins, publishes, survives a restart of the server, and resume
   const page = await open("#one");
   const client = await page.evaluate(() => window.ready);
   assert.match(client, /^c_/);
+  await page.waitForFunction(() => window.received.length === 1);
   assert.deepEqual(await received(page), [{ hello: "#one" }]);
   const firstMs = await page.evaluate(() => window.firstMessageMs);
   process.stdout.write(`# first message ${Math.round(firstMs)} ms after the script ran\n`);

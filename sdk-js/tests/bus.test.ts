@@ -117,6 +117,15 @@ void test("private messages and broadcasts come to the inbox", async () => {
   await assert.rejects(bob.private("c_zzzzzzzzzz", 1), (error) => error instanceof Rejected && error.code === "no_recipient");
 });
 
+void test("a client or a user can be asked", async () => {
+  await using ada = await connect(server.url, { user: "ada-who-answers" });
+  await using bob = await connect(server.url);
+  ada.on("inbox", (request) => void ada.reply(request, [request.payload]));
+  assert.deepEqual((await bob.requestPrivate(ada.client, 1)).payload, [1]);
+  assert.deepEqual((await bob.requestPrivate("user:ada-who-answers", 2)).payload, [2]);
+  await assert.rejects(bob.requestPrivate("user:nobody", 3), (error) => error instanceof Rejected && error.code === "no_responder");
+});
+
 void test("what comes while nobody listens to the inbox is kept, and what gives way is told", async () => {
   await using ada = await connect(server.url);
   await using bob = await connect(server.url);

@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { type Engine, loadEngine, setWasmSource, type Extras, newEngine as made, type Told } from "../js/engine.js";
+import { takeFrame } from "../js/frames.js";
 import { inlineWasm } from "../js/inline.js";
 
 setWasmSource(inlineWasm);
@@ -36,6 +37,19 @@ export async function addressing(): Promise<(members: Record<string, unknown>) =
     const [kind, name] = to !== undefined ? [2, to] : channel === undefined ? [1, room] : [0, `${room}:${channel}`];
     return [kind, name, JSON.stringify(payload), extras];
   };
+}
+
+/** Feeds a frame as the driver does, and takes all that comes of it. */
+export function feed(engine: Engine, text: string, now: number): Told[] {
+  const all: Told[] = [];
+  takeFrame(engine, text, now, {
+    messages: (sub, messages) => all.push({ event: "messages", sub, messages }),
+    advance: () => {
+      all.push(...pollAll(engine));
+      return !all.some((told) => told.event === "close");
+    },
+  });
+  return [...all, ...pollAll(engine)];
 }
 
 /** Takes all that the core has to tell. */

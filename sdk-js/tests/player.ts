@@ -4,7 +4,7 @@ import { deepStrictEqual } from "node:assert/strict";
 import type { Engine, Failure, Told } from "../js/engine.js";
 import { thrown, ArqonError, type EndReason, type Fault } from "../js/errors.js";
 import type { Message, Refusal } from "../js/types.js";
-import { addressing, newEngine } from "./engine.js";
+import { addressing, feed, newEngine } from "./engine.js";
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 type Members = Record<string, Json>;
@@ -55,7 +55,7 @@ class Player {
     if (["app", "socket", "server"].some((kind) => kind in step)) this.nothingLeft();
     if (step["app"] !== undefined) deepStrictEqual(this.#app(step["app"]), step["declined"] ?? undefined, "declined");
     else if (step["socket"] !== undefined) this.#socket(step["socket"]);
-    else if (step["server"] !== undefined) this.#engine.frame(this.#frame(step["server"]), this.#now);
+    else if (step["server"] !== undefined) for (const told of feed(this.#engine, this.#frame(step["server"]), this.#now)) this.#take(told);
     this.#drain();
   }
 

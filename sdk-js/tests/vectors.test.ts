@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import type { Engine } from "../js/engine.js";
-import { addressing, newEngine, pollAll, readJson } from "./engine.js";
+import { addressing, feed, newEngine, pollAll, readJson } from "./engine.js";
 
 interface Frame {
   name: string;
@@ -100,6 +100,7 @@ async function connected(): Promise<Engine> {
     engine.join(pattern, undefined, undefined, undefined, true, 0);
     answer({ topics: [], complete: false });
   }
+  engine.setInbox(true);
   assert.equal(engine.state(), "connected");
   return engine;
 }
@@ -120,8 +121,7 @@ void test("the shipped core takes every frame of a server", async () => {
   for (const frame of all<Frame>("frames").filter((frame) => frame.direction === "server")) {
     const engine = await connected();
     pollAll(engine);
-    engine.frame(frame.text, 1);
-    const told = pollAll(engine);
+    const told = feed(engine, frame.text, 1);
     assert.ok(!told.some((event) => event.event === "lost"), `${frame.name}: ${JSON.stringify(told)}`);
     const messages = told.flatMap((event) => (event.event === "messages" ? event.messages : event.event === "inbox" ? [event.message] : []));
     const wanted = [frame.decoded].flat().filter((one) => (one as { type: string }).type === "message");

@@ -246,7 +246,11 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=40_960)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--write", action="store_true", help="put the table into the README")
+    parser.add_argument("--import-only", action="store_true", help="measure nothing but `import arqonbus`")
     arguments = parser.parse_args()
+    if arguments.import_only:
+        print(f"{import_ms(7):.0f} ms beside asyncio")
+        return
     result = table(measure(arguments), import_ms(7))
     print(result)
     if arguments.write:

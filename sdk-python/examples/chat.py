@@ -1,36 +1,35 @@
-"""A chat room in a terminal: `python chat.py ada ws://127.0.0.1:9100`; what you type goes to everybody.
+"""A chat room in a terminal: `python chat.py ada ws://127.0.0.1:9100`; what you type goes to everybody, Ctrl-C or Ctrl-D leaves.
 
-Give `--once TEXT` to say one thing, wait until it has come back, and leave.
+The terminal has the main thread, so that Ctrl-C interrupts it at once; what comes is printed by another one. Give `--once TEXT` to
+say one thing, wait until it has come back, and leave.
 """
 
 import argparse
-import asyncio
 import sys
+import threading
 
-import arqonbus
+import arqonbus.sync as arqonbus
 
 
-async def chat(name: str, url: str, once: str | None) -> None:
-    """Reads and writes at the same time until the input ends."""
-    async with arqonbus.connect(url, name=name) as bus, bus.join("chat:lobby", replay=10) as lobby:
-        reading = asyncio.create_task(read(lobby, once))
+def chat(name: str, url: str, once: str | None) -> None:
+    """Writes until the input ends, and reads at the same time."""
+    with arqonbus.connect(url, name=name) as bus, bus.join("chat:lobby", replay=10) as lobby:
         if once is not None:
-            await lobby.publish({"from": name, "text": once})
-            await reading
+            lobby.publish({"from": name, "text": once})
+            read(lobby, once)
             return
-        loop = asyncio.get_running_loop()
-        while line := await loop.run_in_executor(None, sys.stdin.readline):
-            await lobby.publish({"from": name, "text": line.rstrip()})
-        reading.cancel()
+        threading.Thread(target=read, args=(lobby, None)).start()
+        for line in sys.stdin:
+            lobby.publish({"from": name, "text": line.rstrip()})
 
 
-async def read(lobby: arqonbus.Topic, until: str | None) -> None:
-    """Prints what comes, and says where something is missing."""
-    async for item in lobby.items():
+def read(lobby: arqonbus.Topic, until: str | None) -> None:
+    """Prints what comes until the lobby is left, and says where something is missing."""
+    for item in lobby.items():
         if isinstance(item, arqonbus.Gap):
             print(f"… some messages are missing ({item.reason})")
         elif isinstance(item, arqonbus.Message):
-            print(f"{item.payload['from']}: {item.payload['text']}")
+            print(f"{item.payload['from']}: {item.payload['text']}", flush=True)
             if item.payload["text"] == until:
                 return
 
@@ -41,4 +40,7 @@ if __name__ == "__main__":
     parser.add_argument("url", nargs="?", default="ws://127.0.0.1:9100")
     parser.add_argument("--once")
     arguments = parser.parse_args()
-    asyncio.run(chat(arguments.name, arguments.url, arguments.once))
+    try:
+        chat(arguments.name, arguments.url, arguments.once)
+    except KeyboardInterrupt:
+        sys.exit(130)

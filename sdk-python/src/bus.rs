@@ -13,9 +13,10 @@ use crate::bridge::{Answer, Bridge};
 use crate::errors;
 use crate::history::History;
 use crate::json;
-use crate::message::{Ack, Message, Position};
+use crate::message::{Ack, Message};
+use crate::reading::{self, Joined};
 use crate::runtime::{Runtime, check_generation, generation};
-use crate::sending::{Sent, bound, known_positions, parse_command};
+use crate::sending::{Sent, parse_command};
 use crate::subscription::Subscription;
 
 /// A connection to the bus.
@@ -102,9 +103,8 @@ impl Bus {
         future: Py<PyAny>,
     ) -> PyResult<()> {
         let (client, sent) = (self.client()?, Sent::new(topic, payload, options)?);
-        let topic = topic.to_owned();
         self.begin(py, future, async move {
-            let mut request = client.request_json(topic, &sent.payload);
+            let mut request = client.request_json_to(sent.target, &sent.payload);
             for (name, value) in sent.headers {
                 request = request.header(name, value);
             }
@@ -126,38 +126,11 @@ impl Bus {
     }
 
     /// Joins a topic or pattern, and gives `future` the [`Subscription`].
-    #[expect(clippy::too_many_arguments, reason = "one for each option of a join, called only by the package")]
-    fn join(
-        &self,
-        py: Python<'_>,
-        pattern: String,
-        since: Option<Bound<'_, Position>>,
-        replay: Option<u32>,
-        positions: Option<Bound<'_, PyDict>>,
-        presence: bool,
-        queue: Option<usize>,
-        conflate: bool,
-        future: Py<PyAny>,
-    ) -> PyResult<()> {
-        let client = self.client()?;
-        let since = since.map(|since| since.get().to_wire()).transpose()?;
-        let positions = positions.map(|positions| known_positions(&positions)).transpose()?;
+    fn join(&self, py: Python<'_>, pattern: String, options: &Bound<'_, PyDict>, future: Py<PyAny>) -> PyResult<()> {
+        let (client, joined) = (self.client()?, Joined::new(pattern, options)?);
         let bridge = self.bridge.clone_ref(py);
         self.begin(py, future, async move {
-            let mut join = client.join(&pattern).presence(presence);
-            if let Some(since) = since {
-                join = join.since(since);
-            }
-            if let Some(messages) = replay {
-                join = join.replay(messages);
-            }
-            if let Some(positions) = positions {
-                join = join.positions(positions);
-            }
-            if let Some(messages) = queue {
-                join = join.queue(messages);
-            }
-            let subscription = if conflate { join.conflate().await? } else { join.await? };
+            let subscription = joined.apply(&client).await?;
             Ok(Box::new(move |py: Python<'_>| Ok(Py::new(py, Subscription::joined(py, subscription, bridge))?.into_any())) as Answer)
         })
     }
@@ -181,28 +154,8 @@ impl Bus {
     }
 
     /// Begins to read a topic's history.
-    #[expect(clippy::too_many_arguments, reason = "one for each option of a history, called only by the package")]
-    fn history(
-        &self,
-        py: Python<'_>,
-        topic: String,
-        since: Option<Bound<'_, PyAny>>,
-        until: Option<Bound<'_, PyAny>>,
-        limit: Option<u64>,
-        backward: bool,
-        page_size: Option<u32>,
-    ) -> PyResult<History> {
-        let (since, until) = (since.map(|since| bound(&since)).transpose()?, until.map(|until| bound(&until)).transpose()?);
-        let mut history = self.client()?.history(&topic).between(since, until);
-        if backward {
-            history = history.backward();
-        }
-        if let Some(limit) = limit {
-            history = history.limit(limit);
-        }
-        if let Some(messages) = page_size {
-            history = history.page_size(messages);
-        }
+    fn history(&self, py: Python<'_>, topic: String, options: &Bound<'_, PyDict>) -> PyResult<History> {
+        let history = reading::history(&self.client()?, &topic, options)?;
         Ok(History::new(topic, history, self.bridge.clone_ref(py)))
     }
 

@@ -8,6 +8,7 @@ mod history;
 mod json;
 mod message;
 mod proof;
+mod reading;
 mod runtime;
 mod sending;
 mod subscription;

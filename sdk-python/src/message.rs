@@ -3,7 +3,7 @@
 use arqonbus_client::protocol::{self, ClientId, MessageId, PublishResult, UserId};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyString, PyType};
+use pyo3::types::{PyMapping, PyString, PyType};
 
 use crate::errors::invalid;
 use crate::json;
@@ -318,12 +318,8 @@ pub(crate) struct Ended {
     pub(crate) error: Option<Py<PyAny>>,
 }
 
-/// Headers as JSON pairs.
-pub(crate) fn headers(headers: Option<&Bound<'_, PyDict>>) -> PyResult<Vec<(String, String)>> {
+/// Headers as pairs.
+pub(crate) fn headers(headers: Option<&Bound<'_, PyMapping>>) -> PyResult<Vec<(String, String)>> {
     let Some(headers) = headers else { return Ok(Vec::new()) };
-    headers
-        .iter()
-        .map(|(name, value)| Ok((name.extract()?, value.extract()?)))
-        .collect::<PyResult<_>>()
-        .map_err(|_: PyErr| invalid("headers are text by text"))
+    headers.items()?.extract().map_err(|_: PyErr| invalid("headers are text by text"))
 }

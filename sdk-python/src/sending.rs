@@ -1,30 +1,34 @@
-//! What is sent: targets, payloads, options and bounds, read from Python before anything happens.
+//! What is sent: targets, payloads and options, read from Python before anything happens.
 
 use std::time::Duration;
 
-use arqonbus_client::protocol::{ClientEnvelope, Command, HistoryBound, Invalid, Target, Timestamp, Topic, TopicPosition};
+use arqonbus_client::protocol::{ClientEnvelope, Command, Invalid, Target, Topic};
 use arqonbus_client::{Client, Publish};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyMapping};
 
 use crate::errors::{invalid, rejected};
 use crate::json;
-use crate::message::{self, Position};
+use crate::message;
 
 /// What a message is sent with, beside its payload.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 struct Sending<'py> {
-    headers: Option<Bound<'py, PyDict>>,
-    id: Option<String>,
-    correlation_id: Option<String>,
-    exclude_sender: bool,
+    headers: Option<Bound<'py, PyMapping>>,
     timeout: Option<f64>,
+    // Requests have none of these.
+    #[pyo3(default)]
+    id: Option<String>,
+    #[pyo3(default)]
+    correlation_id: Option<String>,
+    #[pyo3(default)]
+    exclude_sender: Option<bool>,
 }
 
 /// The same, without Python.
 pub(crate) struct Sent {
-    target: Target,
+    pub(crate) target: Target,
     pub(crate) payload: String,
     pub(crate) headers: Vec<(String, String)>,
     id: Option<String>,
@@ -47,7 +51,8 @@ impl Sent {
         let Some(options) = options else { return Ok(sent) };
         let Sending { headers, id, correlation_id, exclude_sender, timeout } = options.extract()?;
         let headers = message::headers(headers.as_ref())?;
-        Ok(Self { headers, id, correlation_id, exclude_sender, timeout: timeout.map(seconds).transpose()?, ..sent })
+        let (exclude_sender, timeout) = (exclude_sender.unwrap_or(false), timeout.map(seconds).transpose()?);
+        Ok(Self { headers, id, correlation_id, exclude_sender, timeout, ..sent })
     }
 
     pub(crate) fn apply(self, client: &Client) -> Publish<'_> {
@@ -85,25 +90,6 @@ fn parse_target(text: &str) -> PyResult<Target> {
         },
         None => text.parse::<Topic>().map(Target::Topic).map_err(named),
     }
-}
-
-/// Positions by topic.
-pub(crate) fn known_positions(positions: &Bound<'_, PyDict>) -> PyResult<Vec<TopicPosition>> {
-    let known = positions.iter().map(|(topic, position)| {
-        let topic: Topic = topic.extract::<String>()?.parse().map_err(|error: Invalid| invalid(error.expected))?;
-        let position = position.cast::<Position>()?.get().to_wire()?;
-        Ok(TopicPosition { room: topic.room, channel: topic.channel, epoch: position.epoch, seq: position.seq })
-    });
-    known.collect()
-}
-
-/// One end of a history: a position, or a time in Unix seconds.
-pub(crate) fn bound(value: &Bound<'_, PyAny>) -> PyResult<HistoryBound> {
-    if let Ok(position) = value.cast::<Position>() {
-        return Ok(HistoryBound::Position(position.get().to_wire()?));
-    }
-    let ms = seconds(value.extract()?)?.as_millis();
-    Ok(HistoryBound::Timestamp(Timestamp::from_unix_ms(u64::try_from(ms).map_err(|_| invalid("a time beyond all calendars"))?)))
 }
 
 /// Reads a command as it stands on the wire, so that its arguments are checked as the server checks them.

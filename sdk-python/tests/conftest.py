@@ -1,15 +1,19 @@
 """A real server, and test functions that are coroutines."""
 
 import asyncio
+import contextlib
 import inspect
 import itertools
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from arqonbus.testing import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 # A test that takes longer hangs.
@@ -66,3 +70,14 @@ async def until(condition: Callable[[], object], what: str = "the condition") ->
     while not condition():
         assert asyncio.get_running_loop().time() < deadline, f"{what} did not come about"
         await asyncio.sleep(0.005)
+
+
+@contextlib.contextmanager
+def standing_still(server: Server) -> Generator[None, None, None]:
+    """A server that answers nothing meanwhile, and everything afterwards."""
+    os.kill(server.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, server.pid, os.WSTOPPED)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)

@@ -135,6 +135,22 @@ async def test_private_messages_and_broadcasts_come_to_the_inbox(arqonbus_server
             await bus.private("user:nobody", 1)
 
 
+async def test_a_client_or_a_user_can_be_asked(arqonbus_server: Server) -> None:
+    async with arqonbus.connect(arqonbus_server.url, user="hedy") as hedy, arqonbus.connect(arqonbus_server.url) as bus:
+
+        async def answer() -> None:
+            async with hedy.inbox() as inbox:
+                async for request in inbox:
+                    await hedy.reply(request, [request.payload])
+
+        answering = asyncio.create_task(answer())
+        assert (await bus.request_private(hedy.client_id, 1)).payload == [1]
+        assert (await bus.request_private("user:hedy", 2)).payload == [2]
+        with pytest.raises(NoResponder):
+            await bus.request_private("user:nobody", 3)
+        answering.cancel()
+
+
 async def test_what_comes_without_an_inbox_is_kept_and_what_gives_way_is_told(arqonbus_server: Server) -> None:
     async with arqonbus.connect(arqonbus_server.url) as grace, arqonbus.connect(arqonbus_server.url) as bus:
         await asyncio.gather(*(bus.private(grace.client_id, number) for number in range(1_030)))
@@ -145,6 +161,18 @@ async def test_what_comes_without_an_inbox_is_kept_and_what_gives_way_is_told(ar
             inbox.on_missed(lambda told: missed.append(told.count))
             assert [(await anext(inbox)).payload for _ in range(1_024)] == list(range(6, 1_030))
         assert missed == [6]
+        await asyncio.gather(*(bus.private(grace.client_id, number) for number in range(1_030)))
+        await grace.ping()
+        async with grace.inbox() as inbox:
+            items = inbox.items()
+            match await anext(items):
+                case arqonbus.Missed(count):
+                    assert count == 6
+                case message:
+                    pytest.fail(f"{message}")
+            message = await anext(items)
+            assert isinstance(message, arqonbus.Message)
+            assert message.payload == 6
 
 
 async def test_history_is_paged_in_both_directions(arqonbus_server: Server, room: str) -> None:
@@ -215,6 +243,12 @@ async def test_what_cannot_be_sent_is_refused_before_it_is_sent(arqonbus_server:
             await bus.publish(f"{room}:a", "x" * 2_000_000)
         with pytest.raises(TypeError, match="no such option: wrong"):
             await bus.publish(f"{room}:a", 1, wrong=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        with pytest.raises(TypeError, match="no such option: since, wrong"):
+            await bus.request(f"{room}:a", 1, since=1, wrong=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        with pytest.raises(TypeError, match="no such option: wrong"):
+            bus.join(f"{room}:a", wrong=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        with pytest.raises(TypeError, match="no such option: wrong"):
+            bus.history(f"{room}:a", wrong=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
         with pytest.raises(arqonbus.Invalid):
             await bus.join("a:b*c")
         with pytest.raises(InvalidName):

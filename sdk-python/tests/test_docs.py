@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,15 +44,29 @@ def test_every_program_of_the_guide_runs(arqonbus_server: Server) -> None:
         assert run(arqonbus_server, "-c", program.replace(ADDRESS, arqonbus_server.url)) == printed
 
 
+def test_chat_with_a_keyboard(arqonbus_fresh_server: Server) -> None:
+    chat = str(HERE / "examples" / "chat.py")
+    run(arqonbus_fresh_server, chat, "ada", arqonbus_fresh_server.url, stdin="hello\nhow are you\n")
+    printed = run(arqonbus_fresh_server, chat, "bob", arqonbus_fresh_server.url, "--once", "fine")
+    assert printed == "ada: hello\nada: how are you\nbob: fine\n"
+
+
 def test_chat(arqonbus_server: Server) -> None:
     chat = str(HERE / "examples" / "chat.py")
     assert "ada: hello\n" in run(arqonbus_server, chat, "ada", arqonbus_server.url, "--once", "hello")
     assert run(arqonbus_server, chat, "bob", arqonbus_server.url, "--once", "hi").endswith("ada: hello\nbob: hi\n")
 
 
-def test_notebook(arqonbus_server: Server) -> None:
-    printed = run(arqonbus_server, str(HERE / "examples" / "notebook.py"), arqonbus_server.url)
-    assert printed.splitlines() == ["connected", "mean 21.0", "last {'step': 4, 'celsius': 22.0}"]
+async def test_notebook(arqonbus_fresh_server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Cell after cell in one namespace, with an event loop running in this thread, as a kernel does it."""
+    monkeypatch.setenv("ARQONBUS_URL", arqonbus_fresh_server.url)
+    notebook: dict[str, Any] = json.loads((HERE / "examples" / "notebook.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    namespace: dict[str, Any] = {}
+    for cell in cells:
+        exec(cell, namespace)
+    assert capsys.readouterr().out.splitlines() == ["mean 21.0", "last {'step': 4, 'celsius': 22.0}", "closed"]
+    assert all(not cell.get("outputs") for cell in notebook["cells"])
 
 
 def test_fastapi_bridge(arqonbus_server: Server, room: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Nothing is left behind, and nothing hangs: cancellation, leaks, forks, threads, the end of the interpreter."""
+"""Nothing is left behind, and nothing hangs: leaks, forks, threads, the end of the interpreter."""
 
 import asyncio
 import gc
@@ -9,14 +9,13 @@ import textwrap
 import threading
 import time
 import warnings
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 
 import arqonbus
 from arqonbus import _arqonbus
-from arqonbus.testing import Server, unused_url
+from arqonbus.testing import Server
 from conftest import until
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -63,82 +62,6 @@ async def test_many_connections_share_one_thread(arqonbus_server: Server) -> Non
     assert threads() <= before + 2
     await asyncio.gather(*(bus.aclose() for bus in buses))
     await until(lambda: _arqonbus.runtime_threads() == 0)
-
-
-async def test_a_cancelled_wait_loses_no_message(arqonbus_server: Server, room: str, loop_kind: str) -> None:
-    async with arqonbus.connect(arqonbus_server.url) as bus, bus.join(f"{room}:a") as topic:
-        seen: list[object] = []
-        number = 0
-        while len(seen) < 300:
-            if number < 300:
-                topic.publish_nowait(number)
-                number += 1
-            try:
-                async with asyncio_timeout(0.0005):
-                    seen.append((await anext(topic)).payload)
-            except (asyncio.TimeoutError, TimeoutError):
-                pass
-        assert seen == list(range(300))
-
-
-def asyncio_timeout(seconds: float) -> AbstractAsyncContextManager[object]:
-    if sys.version_info < (3, 11):
-        pytest.skip("asyncio.timeout is new in 3.11")
-    return asyncio.timeout(seconds)
-
-
-async def test_a_cancelled_call_is_forgotten(arqonbus_server: Server, room: str) -> None:
-    async with arqonbus.connect(arqonbus_server.url) as bus, bus.join(f"{room}:a"):
-        waits = [asyncio.ensure_future(bus.request(f"{room}:b", 1, timeout=0.2)) for _ in range(10)]
-        await asyncio.sleep(0)
-        for wait in waits:
-            wait.cancel()
-        results = await asyncio.gather(*waits, return_exceptions=True)
-        assert all(isinstance(result, asyncio.CancelledError) for result in results)
-        # What follows the connection stays: states and refusals.
-        await until(lambda: bus._link.bridge.pending() == 2)
-
-
-async def test_a_cancelled_join_leaves_again(arqonbus_server: Server, room: str) -> None:
-    async with arqonbus.connect(arqonbus_server.url) as bus, arqonbus.connect(arqonbus_server.url) as other:
-        joining = asyncio.ensure_future(_join(bus, f"{room}:a"))
-        await asyncio.sleep(0)
-        joining.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await joining
-        await bus.ping()
-        deadline = time.monotonic() + 10
-        while await other.members(f"{room}:a"):
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.01)
-        async with bus.join(f"{room}:a"):
-            pass
-
-
-async def _join(bus: arqonbus.Bus, pattern: str) -> arqonbus.Topic:
-    return await bus.join(pattern)
-
-
-async def test_a_cancelled_connect_leaves_nothing() -> None:
-    connecting = asyncio.ensure_future(_connect_for_ever(unused_url()))
-    await asyncio.sleep(0.05)
-    connecting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await connecting
-    await until(lambda: _arqonbus.runtime_threads() == 0, "the end of the thread")
-
-
-async def _connect_for_ever(url: str) -> None:
-    await arqonbus.connect(url, first_attempts=0)
-
-
-async def test_an_exception_in_the_block_closes_at_once(arqonbus_server: Server) -> None:
-    buses: list[arqonbus.Bus] = []
-    with pytest.raises(ZeroDivisionError):
-        async with arqonbus.connect(arqonbus_server.url) as bus:
-            buses.append(bus)
-            raise ZeroDivisionError
-    assert buses[0].state == "closed"
 
 
 async def test_a_bus_that_nobody_closes_says_so_and_ends(arqonbus_server: Server) -> None:

@@ -7,7 +7,8 @@ import json
 import math
 import pickle
 import uuid
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NewType, TypedDict
 
 import pytest
 
@@ -115,6 +116,71 @@ def test_dataclasses_go_out_and_come_back() -> None:
             payload_as(Shape, wrong)
 
 
+UserId = NewType("UserId", int)
+
+
+class Place(TypedDict):
+    name: str
+    at: tuple[float, float]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (datetime.datetime, datetime.datetime(2026, 11, 22, 1, 2, 3, 4, datetime.timezone.utc)),
+        (datetime.date, datetime.date(2026, 11, 22)),
+        (uuid.UUID, uuid.UUID(int=7)),
+        (UserId, UserId(3)),
+        (Annotated[int, "of something"], 3),
+        (tuple[int, str], (1, "a")),
+        (tuple[int, ...], (1, 2, 3)),
+        (Sequence[Point], [Point(1.5)]),
+        (Mapping[str, list[Point]], {"a": [Point(1.5)]}),
+        (Place, {"name": "here", "at": (1.5, 2.5)}),
+        (float | int, 3),
+        (Point | None, None),
+        (list[Point] | Point, Point(0.5)),
+        (dict[str, Colour], {"a": Colour.RED}),
+        (Any, {"a": [1]}),
+        (None, None),
+    ],
+    ids=str,
+)
+def test_what_went_out_comes_back(kind: Any, value: Any) -> None:
+    back = payload_as(kind, _arqonbus.dumps(value))
+    assert back == value
+    assert type(back) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (datetime.datetime, '"yesterday"'),
+        (datetime.datetime, "1"),
+        (tuple[int, str], "[1]"),
+        (tuple[int, ...], '["a"]'),
+        (Place, '{"name":"here"}'),
+        (Place, "[]"),
+        (Mapping[str, int], "[1]"),
+        (Sequence[int], '{"a":1}'),
+        (list[int], "1"),
+        (int, "true"),
+        (int | str, "[]"),
+        (Colour, '"green"'),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_is_no_such_thing(kind: Any, text: str) -> None:
+    with pytest.raises(arqonbus.DecodeError):
+        payload_as(kind, text)
+
+
+def test_a_time_may_be_written_by_others() -> None:
+    assert payload_as(datetime.datetime, '"2026-11-22T01:02:03Z"') == datetime.datetime(
+        2026, 11, 22, 1, 2, 3, tzinfo=datetime.timezone.utc
+    )
+
+
 def test_other_values_are_made_plain() -> None:
     now = datetime.datetime(2026, 11, 22, tzinfo=datetime.timezone.utc)
     key = uuid.UUID(int=1)
@@ -140,7 +206,10 @@ def test_models_and_structs_go_out_and_come_back() -> None:
     model = Model(number=1, when=datetime.date(2026, 11, 22))
     assert payload_as(Model, _arqonbus.dumps(model)) == model
     assert payload_as(Struct, _arqonbus.dumps(Struct(2))) == Struct(2)
-    for kind in (Model, Struct):
+    both = [{"number": 1, "when": "2026-11-22"}, {"number": 2}]
+    assert payload_as(list[Model | Struct], json.dumps(both)) == [model, Struct(2)]
+    assert payload_as(dict[str, Struct], '{"a":{"number":2}}') == {"a": Struct(2)}
+    for kind in (Model, Struct, list[Model]):
         with pytest.raises(arqonbus.DecodeError):
             payload_as(kind, '{"number":"x"}')
 

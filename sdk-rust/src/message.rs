@@ -121,7 +121,7 @@ impl Message {
     pub fn to_json(&self) -> String {
         let mut out = Vec::with_capacity(320 + self.0.payload.len());
         self.encode_into(&mut out);
-        String::from_utf8(out).expect("written from text")
+        arqonbus_protocol::json::written(out)
     }
 
     /// Appends that envelope to `out`, as UTF-8.

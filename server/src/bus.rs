@@ -17,11 +17,12 @@ use crate::admin::{Phase, Readiness};
 use crate::config::Config;
 use crate::shard::{self, Control, HttpJob, Incoming, Shard, Wires};
 use crate::shared::Shared;
-use crate::storage::{Budget, MemoryStore, Store};
+use crate::storage::redis::{Link, LinkError, OpenError};
 use crate::telemetry::{Activity, Metrics, Signal, Telemetry};
 use crate::transport::listener;
 use crate::transport::surface::{Surface, router};
 
+mod stores;
 mod voice;
 
 /// Why a bus could not start.
@@ -30,6 +31,9 @@ pub enum StartError {
     /// The system gave no random numbers.
     #[error("the system gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),
+    /// Redis cannot be reached with this configuration.
+    #[error("the store cannot be used: {0}")]
+    Store(#[from] OpenError),
     /// A shard's thread could not be started.
     #[error("a shard could not be started: {0}")]
     Thread(#[from] std::io::Error),
@@ -41,6 +45,9 @@ pub enum RunError {
     /// It could not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// Redis is away, and the bus may not start without it.
+    #[error("the store cannot be reached: {0}; set storage.redis.start_without to start all the same")]
+    Store(#[from] LinkError),
     /// The listener has no address.
     #[error("the listener failed: {0}")]
     Listen(#[from] std::io::Error),
@@ -59,6 +66,8 @@ pub(crate) struct Inner {
     shards: Vec<Shard>,
     /// Connections placed on each shard.
     loads: Arc<Vec<AtomicUsize>>,
+    /// The way to Redis, where logs are kept there.
+    link: Option<Link>,
 }
 
 /// Serves the bus on `listener` until `shutdown` resolves, then drains it.
@@ -98,18 +107,17 @@ impl Bus {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             shards => shards,
         };
-        let budget = Arc::new(Budget::new(config.history_total_bytes));
         let shared = Arc::new(Shared::new(config, shards, metrics, telemetry, Arc::new(Readiness::default()))?);
+        let (makes, link) = stores::stores(&shared)?;
+        let mut makes = makes.into_iter();
         let (ways, wires): (Vec<_>, Vec<_>) = (0..shards).map(|_| Wires::new()).unzip();
         let shards = (0..).zip(wires).map(|(id, wires)| {
-            let (budget, salt) = (Arc::clone(&budget), shared.random());
-            let ids_max = shared.config.ids_of_logs_max(shared.shards);
-            let store = move || Box::new(MemoryStore::new(salt, budget).remembering(ids_max)) as Box<dyn Store>;
+            let store = makes.next().expect("there is a store for each shard");
             shard::spawn(id, Arc::clone(&shared), wires, ways.clone(), store)
         });
         let shards: Vec<Shard> = shards.collect::<Result<_, _>>()?;
         let loads = Arc::new(shards.iter().map(|_| AtomicUsize::new(0)).collect());
-        let bus = Self { inner: Arc::new(Inner { shared, shards, loads }) };
+        let bus = Self { inner: Arc::new(Inner { shared, shards, loads, link }) };
         bus.begin_telling(stream);
         bus.inner.shared.readiness.enter(Phase::Ready);
         Ok(bus)
@@ -131,12 +139,13 @@ impl Bus {
     /// Serves the surface on `listener` until `shutdown` resolves. Connections that are open then stay open.
     ///
     /// # Errors
-    /// Where the listener has no address, or one that is open to the world without leave.
+    /// Where the listener has no address, or one that is open to the world without leave; or where the store is out of reach and must not be.
     pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         let listen = listener.local_addr()?;
         if !listen.ip().is_loopback() && !self.inner.shared.config.allow_public_without_auth {
             return Err(RunError::Public(listen));
         }
+        stores::found(&self.inner.shared, self.inner.link.as_ref()).await?;
         self.inner.shared.telemetry.tell(&Signal::Started { listen });
         listener::accept(listener, self.router(), Arc::clone(&self.inner.shared), shutdown).await;
         Ok(())

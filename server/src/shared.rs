@@ -8,7 +8,7 @@ use arqonbus_protocol::{ClientId, ErrorCode, MessageId, Timestamp, Topic, Welcom
 use crate::admin::{Phase, Readiness};
 use crate::census::Census;
 use crate::clock::{Clock, Moment};
-use crate::config::Config;
+use crate::config::{Config, StorageKind};
 use crate::hash::Homes;
 use crate::routing::Asked;
 use crate::session::{Identity, ResumeKeys};
@@ -62,7 +62,9 @@ impl Shared {
     ) -> Result<Self, getrandom::Error> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)?;
-        let chance = Chance { secret, node: getrandom::u64()?, random: getrandom::u64()?, homes: Homes::new(shards) };
+        let homes = Homes::new(shards);
+        let homes = if config.storage.kind == StorageKind::Redis { homes.shared() } else { homes };
+        let chance = Chance { secret, node: getrandom::u64()?, random: getrandom::u64()?, homes };
         Ok(Self::with(config, shards, metrics, telemetry, readiness, Clock::start(), chance))
     }
 

@@ -123,6 +123,18 @@ async fn a_topic_without_history_says_so_and_has_none() {
 }
 
 #[tokio::test]
+async fn a_message_over_the_bytes_of_its_log_is_delivered_and_its_ack_says_that_it_is_not_kept() {
+    let server = Server::with(|config| config.history.bytes = 10_000);
+    let mut subscriber = Peer::joined(&server, "log:book").await;
+    let mut peer = Peer::connect(&server).await;
+    assert_eq!(peer.publish("log:book", json!("small")).await["durability"], "memory");
+    assert_eq!(peer.publish("log:book", json!("x".repeat(20_000))).await["durability"], "none");
+    assert_eq!(peer.publish("log:book", json!("small")).await["durability"], "memory");
+    assert_eq!(subscriber.payloads(3).await[2], "small");
+    assert_eq!(seqs(&read(&mut peer, json!({})).await), [3]);
+}
+
+#[tokio::test]
 async fn messages_leave_by_age() {
     let server = Server::with(|config| config.history.age_ms = 50);
     let (mut peer, _) = filled(&server, 3).await;

@@ -1,6 +1,8 @@
 //! Request and reply.
 
-use arqonbus_tests::harness::{Peer, Server, peer::code};
+use arqonbus_client::{Client, Error};
+use arqonbus_protocol::ErrorCode;
+use arqonbus_tests::harness::{Peer, Reach, Server, peer::code};
 use serde_json::{Value, json};
 
 fn request(topic: &str) -> Value {
@@ -44,4 +46,26 @@ async fn a_refused_request_is_not_kept() {
     asker.request(request("svc:nobody")).await;
     let start = asker.join_with("svc:nobody", json!({"replay": 10})).await;
     assert_eq!(start.head.seq, 0);
+}
+
+#[tokio::test]
+async fn the_client_asks_a_topic_a_client_or_a_user() {
+    let server = Server::start();
+    let url = format!("ws://{}", server.address());
+    let ada = Client::builder(&url).user("ada").connect().await.unwrap();
+    let asker = Client::connect(&url).await.unwrap();
+    let mut inbox = ada.inbox().await.unwrap();
+    let answering = ada.clone();
+    tokio::spawn(async move {
+        while let Some(request) = inbox.message().await {
+            let _ = answering.reply(&request, &[request.payload::<u64>().unwrap()]).await;
+        }
+    });
+    let _responder = ada.respond("svc:echo", async |request| request.payload::<u64>().map(|number| [number])).await.unwrap();
+    let id = ada.identity().unwrap().client.to_string();
+    assert_eq!(asker.request("svc:echo", &1).await.unwrap().payload_json(), "[1]");
+    assert_eq!(asker.request_private(&id, &2).await.unwrap().payload_json(), "[2]");
+    assert_eq!(asker.request_private("user:ada", &3).await.unwrap().payload_json(), "[3]");
+    let nobody = asker.request_private("user:nobody", &4).await.unwrap_err();
+    assert!(matches!(nobody, Error::Rejected(refusal) if refusal.code == ErrorCode::NoResponder));
 }

@@ -1,3 +1,4 @@
 //! What needs a real Redis: each test starts its own.
 
 mod link;
+mod store;

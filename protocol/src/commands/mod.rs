@@ -102,6 +102,7 @@ macro_rules! commands {
 
         $(impl CommandArgs for $args {
             type Result = $result;
+            const NAME: &'static str = $wire;
             fn command(self) -> Command { Command::$variant(self) }
         })+
     };
@@ -111,6 +112,8 @@ macro_rules! commands {
 pub trait CommandArgs {
     /// What the server answers.
     type Result: Serialize + serde::de::DeserializeOwned;
+    /// The command's name on the wire.
+    const NAME: &'static str;
     /// The command with these arguments.
     fn command(self) -> Command;
 }

@@ -1,9 +1,9 @@
 //! Client → server: `message` and `command`.
 
-use super::fields::{Fields, flag, invalid, one_line, optional, parsed, text};
+use super::fields::{Fields, flag, invalid, one_line, optional, text};
 use super::write::ObjectWriter;
 use super::{Malformed, Target};
-use crate::json::{RawJson, members};
+use crate::json::{RawJson, Write, members, written};
 use crate::{Command, CorrelationId, ErrorCode, MessageId, Refusal, Topic, limits};
 
 /// What a client sends.
@@ -146,7 +146,7 @@ pub(super) fn headers(raw: RawJson<'_>) -> Result<RawJson<'_>, Refusal> {
 }
 
 /// A foreign text for an error message: escaped and short.
-pub(super) fn echo(text: &str) -> String {
+fn echo(text: &str) -> String {
     let escaped: String = text.escape_debug().take(limits::ECHO_CHARS_MAX).collect();
     format!("\"{escaped}\"")
 }
@@ -170,7 +170,7 @@ impl Publish<'_> {
         }
         object.raw("payload", self.payload.as_str().as_bytes());
         object.close();
-        String::from_utf8(out).expect("written from text")
+        written(out)
     }
 }
 
@@ -178,23 +178,18 @@ impl Request {
     /// Writes it as one line of JSON.
     #[must_use]
     pub fn encode(&self) -> String {
-        encode_command(self.id.as_ref(), self.command.name(), RawJson::from_encoder(&self.command.args_json()))
+        encode_command(self.id.as_ref(), self.command.name(), &RawJson::from_encoder(&self.command.args_json()))
     }
 }
 
-/// Writes a command whose arguments are JSON already, for bindings that do not build the typed ones. `name` is of `a-z` and `_`.
+/// Writes a command whose arguments are written without serde, or are JSON already. `name` is of `a-z` and `_`.
 #[must_use]
-pub fn encode_command(id: Option<&MessageId>, name: &str, args: RawJson<'_>) -> String {
-    let mut out = Vec::with_capacity(96 + args.as_str().len());
+pub fn encode_command(id: Option<&MessageId>, name: &str, args: &dyn Write) -> String {
+    let mut out = Vec::with_capacity(192);
     let mut object = ObjectWriter::open(&mut out, "command");
     object.optional("id", id.map(MessageId::as_bytes));
     object.text("command", name.as_bytes());
-    object.raw("args", args.as_str().as_bytes());
+    object.written("args", args);
     object.close();
-    String::from_utf8(out).expect("written from text")
-}
-
-/// Used by [`super::server`] for messages on their way out too.
-pub(super) fn parsed_id(fields: &Fields<'_>) -> Result<MessageId, Refusal> {
-    parsed(Fields::need(fields.id, "id", "/id")?, "/id")
+    written(out)
 }

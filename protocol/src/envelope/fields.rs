@@ -15,7 +15,7 @@ macro_rules! fields {
         pub(super) struct Fields<'a> { $(pub(super) $field: Option<RawJson<'a>>,)+ }
 
         impl<'a> Fields<'a> {
-            fn put(&mut self, key: &str, raw: RawJson<'a>) {
+            pub(super) fn put(&mut self, key: &str, raw: RawJson<'a>) {
                 match key {
                     $($wire => self.$field = (!raw.is_null() || $wire == "payload").then_some(raw),)+
                     _ => {}
@@ -139,7 +139,7 @@ fn shortened(pointer: &str) -> &str {
         return pointer;
     }
     let end = pointer.bytes().take(bytes_max + 1).rposition(|byte| byte == b'/');
-    &pointer[..end.unwrap_or(0)]
+    pointer.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
 fn refuse_fault(fault: &Fault) -> Refusal {

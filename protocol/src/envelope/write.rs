@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{JobHead, Target};
 use crate::Position;
+use crate::json::Write;
 
 /// An object being written, `type` first.
 pub(super) struct ObjectWriter<'o> {
@@ -64,24 +65,20 @@ impl<'o> ObjectWriter<'o> {
         self.out.extend_from_slice(json);
     }
 
+    pub(super) fn written(&mut self, key: &str, value: &dyn Write) {
+        self.key(key);
+        value.write(self.out);
+    }
+
     /// Whatever serializes, without a copy of it between.
     pub(super) fn json(&mut self, key: &str, value: &impl Serialize) {
         self.key(key);
         serde_json::to_writer(&mut *self.out, value).expect("wire types serialize");
     }
 
-    pub(super) fn number(&mut self, key: &str, mut number: u64) {
-        let mut digits = [0_u8; 20];
-        let mut first = digits.len();
-        loop {
-            first -= 1;
-            digits[first] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
-        }
-        self.raw(key, &digits[first..]);
+    pub(super) fn number(&mut self, key: &str, number: u64) {
+        self.key(key);
+        crate::json::number(number, self.out);
     }
 
     /// `room`, `channel`, `to`.

@@ -4,8 +4,6 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
-
 use super::RawJson;
 use crate::limits::Limits;
 use crate::refusal::LenientRefusal;
@@ -112,7 +110,7 @@ macro_rules! texts {
     )+};
 }
 
-texts! { Room Channel Group Epoch ClientId UserId String }
+texts! { Room Channel Group Epoch ClientId UserId MessageId Timestamp String }
 
 macro_rules! literals {
     ($($type:ty)+) => {$(
@@ -132,40 +130,6 @@ impl Read for Cow<'static, str> {
     }
 }
 
-impl Read for serde_json::Map<String, Value> {
-    fn read(raw: RawJson<'_>) -> Option<Self> {
-        let mut map = Some(Self::new());
-        members(raw, &mut |key, value| match (&mut map, Value::read(value)) {
-            (Some(map), Some(value)) => drop(map.insert(key.to_owned(), value)),
-            _ => map = None,
-        })?;
-        map
-    }
-}
-
-impl Read for Value {
-    fn read(raw: RawJson<'_>) -> Option<Self> {
-        let text = raw.as_str();
-        match text.as_bytes().first()? {
-            b'{' => serde_json::Map::read(raw).map(Self::Object),
-            b'[' => Vec::read(raw).map(Self::Array),
-            b'"' => String::read(raw).map(Self::String),
-            b'n' => Some(Self::Null),
-            b't' | b'f' => bool::read(raw).map(Self::Bool),
-            _ => text.parse::<u64>().map(Self::from).or_else(|_| text.parse::<i64>().map(Self::from)).ok().or_else(|| decimal(text).map(Self::from)),
-        }
-    }
-}
-
-/// A decimal fraction of up to 15 digits, which is exact. What is longer, or has an exponent, does not fit and is refused: the parser of
-/// doubles would be a tenth of what a browser downloads, and only a client's own `metadata` holds numbers here.
-fn decimal(text: &str) -> Option<f64> {
-    let (whole, fraction) = text.split_once('.')?;
-    let digits: i64 = format!("{whole}{fraction}").parse().ok()?;
-    let exact = digits.unsigned_abs() < 1_000_000_000_000_000 && fraction.len() <= 22;
-    exact.then(|| digits as f64 / (0..fraction.len()).fold(1.0, |power, _| power * 10.0))
-}
-
 macro_rules! words {
     ($($type:ident [$($word:ident)+])+) => {$(
         impl Read for $type {
@@ -183,7 +147,8 @@ words! {
     Retry [Never Later After]
 }
 
-fn member<T: Read>(value: Option<RawJson<'_>>) -> Option<T> {
+/// Reads a member, which may be missing.
+pub(crate) fn member<T: Read>(value: Option<RawJson<'_>>) -> Option<T> {
     match value {
         Some(raw) if !raw.is_null() => T::read(raw),
         Some(_) | None => T::missing(),
@@ -191,11 +156,12 @@ fn member<T: Read>(value: Option<RawJson<'_>>) -> Option<T> {
 }
 
 /// Visits the members of an object.
-fn members<'a>(raw: RawJson<'a>, visit: &mut dyn FnMut(&str, RawJson<'a>)) -> Option<()> {
+pub(crate) fn members<'a>(raw: RawJson<'a>, visit: &mut dyn FnMut(&str, RawJson<'a>)) -> Option<()> {
     split(raw.as_str().strip_prefix('{')?.strip_suffix('}')?, &mut |part| {
         let end = string_end(part.as_bytes());
-        if let Some(key) = RawJson(&part[..end]).string() {
-            visit(&key, RawJson(part[end..].trim_start().trim_start_matches(':').trim_start()));
+        if let Some(key) = RawJson(part.get(..end).unwrap_or_default()).string() {
+            let value = part.get(end..).unwrap_or_default().trim_ascii_start();
+            visit(&key, RawJson(value.strip_prefix(':').unwrap_or_default().trim_ascii_start()));
         }
     });
     Some(())
@@ -204,6 +170,7 @@ fn members<'a>(raw: RawJson<'a>, visit: &mut dyn FnMut(&str, RawJson<'a>)) -> Op
 /// Visits what stands between the outer commas of checked text.
 fn split<'a>(inner: &'a str, visit: &mut dyn FnMut(&'a str)) {
     let bytes = inner.as_bytes();
+    let between = |start, end| inner.get(start..end).unwrap_or_default().trim_ascii();
     let (mut start, mut at, mut depth) = (0, 0, 0_u32);
     while at < bytes.len() {
         match bytes[at] {
@@ -214,15 +181,16 @@ fn split<'a>(inner: &'a str, visit: &mut dyn FnMut(&'a str)) {
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth -= 1,
             b',' if depth == 0 => {
-                visit(inner[start..at].trim());
+                visit(between(start, at));
                 start = at + 1;
             }
             _ => {}
         }
         at += 1;
     }
-    if !inner[start..].trim().is_empty() {
-        visit(inner[start..].trim());
+    let last = between(start, bytes.len());
+    if !last.is_empty() {
+        visit(last);
     }
 }
 
@@ -298,7 +266,6 @@ mod tests {
         assert!(same::<Presence>(r#"{"client":"c_00000000","user":"ada","name":"\u00e9\ud83d\ude8c\"\\\/\n","members":1}"#));
         assert!(same::<ConnectResult>(r#"{"client":"c_00000000","resume":"r","resumed":false,"batch":true,"heartbeat_ms":1}"#));
         assert!(same::<Deleted>(r#"{"by":"c_00000000"}"#));
-        assert!(same::<serde_json::Map<String, Value>>(r#"{"a":[1,-2,1.5,-0.125,48.8566],"b":{"c":null},"d":true,"é":""}"#));
         assert!(same::<Vec<TopicPosition>>(r#"[{"room":"a","channel":"b","epoch":"k","seq":1}]"#));
     }
 

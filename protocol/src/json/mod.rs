@@ -5,11 +5,14 @@ pub mod compact;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::borrow::Cow;
 use std::fmt;
 
 pub use scan::{Fault, FaultKind, check, members};
+pub(crate) use write::number;
+pub use write::{Introduction, Object, Write, written};
 
 /// One JSON value as text, already checked. Relayed byte for byte.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -100,9 +103,9 @@ impl RawJson<'_> {
 
 /// The text of a checked string, which has its quotes.
 fn unescape(quoted: &str) -> Option<String> {
-    #[cfg(any(not(target_arch = "wasm32"), feature = "serde-on-wasm"))]
+    #[cfg(not(target_arch = "wasm32"))]
     return serde_json::from_str(quoted).ok();
-    #[cfg(all(target_arch = "wasm32", not(feature = "serde-on-wasm")))]
+    #[cfg(target_arch = "wasm32")]
     return Some(compact::unescape(quoted.get(1..quoted.len() - 1)?));
 }
 

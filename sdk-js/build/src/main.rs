@@ -45,7 +45,23 @@ fn bind(module: &str, directory: &Path) -> Result<(), String> {
         .remove_producers_section(true)
         .out_name("arqonbus")
         .generate(directory)
-        .map_err(|error| format!("{error:#}"))
+        .map_err(|error| format!("{error:#}"))?;
+    let glue = directory.join("arqonbus.js");
+    let text = fs::read_to_string(&glue).map_err(|error| format!("cannot read {}: {error}", glue.display()))?;
+    fs::write(&glue, faster_texts(&text)?).map_err(|error| format!("cannot write {}: {error}", glue.display()))
+}
+
+/// The glue copies a text char by char up to its first that is not ASCII. Long ones go through the platform's encoder at once, which
+/// takes a third of the time.
+fn faster_texts(glue: &str) -> Result<String, String> {
+    const START: &str = "    let offset = 0;\n";
+    const FASTER: &str = "    let offset = 0;
+    if (len > 64 && cachedTextEncoder.encodeInto(arg, mem.subarray(ptr, ptr + len)).read === len) offset = len;
+";
+    match glue.matches(START).count() {
+        1 => Ok(glue.replace(START, FASTER)),
+        found => Err(format!("the glue of wasm-bindgen is not as expected: {found} places where a text is copied")),
+    }
 }
 
 fn types_of(schema: &str) -> Result<String, String> {

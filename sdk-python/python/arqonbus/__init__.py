@@ -19,6 +19,7 @@ import os as _os
 from ._arqonbus import Ack, Deleted, Gap, Message, Missed, Position, Presence, __version__, after_fork_in_child
 from ._bus import Bus, connect
 from ._history import History
+from ._options import ConnectOptions, HistoryOptions, JoinOptions, RequestOptions, SendOptions, State
 from ._respond import Responder
 from ._topic import Inbox, Item, Topic
 from .errors import (
@@ -41,22 +42,28 @@ __all__ = [
     "Bus",
     "ChannelDeleted",
     "Closed",
+    "ConnectOptions",
     "DecodeError",
     "Deleted",
     "Forked",
     "Full",
     "Gap",
     "History",
+    "HistoryOptions",
     "Inbox",
     "Invalid",
     "Item",
+    "JoinOptions",
     "Message",
     "Missed",
     "NotSent",
     "Position",
     "Presence",
     "Rejected",
+    "RequestOptions",
     "Responder",
+    "SendOptions",
+    "State",
     "Topic",
     "Unknown",
     "Unreachable",

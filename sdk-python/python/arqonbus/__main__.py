@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import concurrent.futures
 import json
 import logging
 import os
 import sys
+import threading
+from collections.abc import AsyncIterator
 
 import arqonbus
 
 from ._link import Opening
+
+# Bytes of one read of the standard input.
+_CHUNK = 65_536
 
 
 def main() -> int:
@@ -28,7 +34,7 @@ def main() -> int:
     except arqonbus.Unreachable as error:
         print(error, file=sys.stderr)
         return 3
-    except arqonbus.ArqonBusError as error:
+    except (arqonbus.ArqonBusError, UnicodeDecodeError) as error:
         print(error, file=sys.stderr)
         return 1
 
@@ -62,11 +68,37 @@ async def _pub(arguments: argparse.Namespace) -> int:
         if arguments.payload is not None:
             print(await bus.publish(arguments.topic, _payload(arguments.payload)), file=sys.stderr)
             return 0
-        loop = asyncio.get_running_loop()
-        while line := await loop.run_in_executor(None, sys.stdin.readline):
+        async for line in _lines(sys.stdin.fileno()):
             if line.strip():
                 await bus.publish(arguments.topic, _payload(line))
     return 0
+
+
+async def _lines(descriptor: int) -> AsyncIterator[str]:
+    """The lines of a file, a pipe or a terminal.
+
+    They are read by a thread that nobody waits for, so that Ctrl-C ends the program in the middle of a read; and not through
+    `sys.stdin`, whose lock the end of the interpreter would want.
+    """
+    loop = asyncio.get_running_loop()
+    chunks: asyncio.Queue[bytes] = asyncio.Queue(1)
+
+    def read() -> None:
+        chunk = b"begin"
+        while chunk:
+            chunk = os.read(descriptor, _CHUNK)
+            try:
+                asyncio.run_coroutine_threadsafe(chunks.put(chunk), loop).result()
+            except (RuntimeError, concurrent.futures.CancelledError):
+                return
+
+    threading.Thread(target=read, name="stdin", daemon=True).start()
+    rest = b""
+    while chunk := await chunks.get():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line.decode()
+    yield rest.decode()
 
 
 async def _sub(arguments: argparse.Namespace) -> int:
@@ -87,7 +119,7 @@ def _payload(text: str) -> object:
     try:
         return json.loads(text)
     except ValueError:
-        return text.rstrip("\n")
+        return text.rstrip("\r\n")
 
 
 if __name__ == "__main__":

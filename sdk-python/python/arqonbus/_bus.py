@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import contextlib
 import inspect
 import logging
 import warnings
 import weakref
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _arqonbus
-from ._arqonbus import Ack, Message, Position
+from ._arqonbus import Ack, Message
+from ._commands import Commands
 from ._history import History
 from ._link import Link, Opening
-from ._options import ConnectOptions, SendOptions, State, Token
+from ._options import ConnectOptions, HistoryOptions, JoinOptions, RequestOptions, SendOptions, State, Token, checked
 from ._respond import Answer, Responder
 from ._topic import Inbox, Topic
-from .errors import ArqonBusError, Full, Invalid
+from .errors import ArqonBusError, Forked, Full
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
-
-    from . import wire
 
 logger = logging.getLogger("arqonbus")
 
@@ -78,7 +77,7 @@ async def _provide(link: Link, tokens: _arqonbus.Tokens, provider: Token) -> Non
             tokens.answer(None, repr(error))
 
 
-class Bus:
+class Bus(Commands):
     """A connection to the bus that repairs itself. It belongs to the event loop that connected it.
 
     `async with` drains on the way out: what is in flight is waited for. Left by an exception, it closes at once.
@@ -106,8 +105,11 @@ class Bus:
         link = self.__dict__.get("_link")
         if link is not None and self._closing is None:
             warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
-            if not link.loop.is_closed():
-                link.loop.call_soon_threadsafe(link.close)
+            try:
+                link.loop.call_soon_threadsafe(_abandon, self._native, link)
+            except RuntimeError:
+                # The loop has been closed.
+                _abandon(self._native, link)
 
     @property
     def state(self) -> State:
@@ -178,12 +180,12 @@ class Bus:
         `NotSent` (nor this), or `Unknown`.
         """
         future = self._link.future()
-        self._native.publish(topic, payload, _sending(options) if options else None, future)
+        self._native.publish(topic, payload, checked(options, SendOptions) if options else None, future)
         return await future  # type: ignore[no-any-return]
 
     def publish_nowait(self, topic: str, payload: object, **options: Unpack[SendOptions]) -> None:
         """Publishes without an ack. `Full` where the client holds all it can; refusals are told by `on_refused`."""
-        if not self._native.publish_nowait(topic, payload, _sending(options) if options else None):
+        if not self._native.publish_nowait(topic, payload, checked(options, SendOptions) if options else None):
             raise Full("too much in flight")
 
     async def private(self, to: str, payload: object, **options: Unpack[SendOptions]) -> Ack:
@@ -194,18 +196,17 @@ class Bus:
         """Sends to the members of any channel of a room, once each; without a room to everybody."""
         return await self.publish("to/*" if room is None else f"room/{room}", payload, **options)
 
-    async def request(
-        self, topic: str, payload: object, *, headers: Mapping[str, str] | None = None, timeout: float | None = None
-    ) -> Message:
+    async def request(self, topic: str, payload: object, **options: Unpack[RequestOptions]) -> Message:
         """Sends a request and gives the reply. `NoResponder` at once where nobody could answer, `Unknown` after the time-out."""
         future = self._link.future()
-        options: SendOptions = {}
-        if headers is not None:
-            options["headers"] = headers
-        if timeout is not None:
-            options["timeout"] = timeout
-        self._native.request(topic, payload, _sending(options), future)
+        self._native.request(topic, payload, checked(options, RequestOptions), future)
         return await future  # type: ignore[no-any-return]
+
+    async def request_private(
+        self, to: str, payload: object, *, headers: Mapping[str, str] | None = None, timeout: float | None = None
+    ) -> Message:
+        """Sends a request to one client (`c_…`) or to a user (`user:ada`), whose inbox gets it; the first reply counts."""
+        return await self.request(f"to/{to}", payload, headers=headers, timeout=timeout)
 
     async def reply(self, request: Message, payload: object) -> Ack:
         """Answers a request that was received."""
@@ -223,27 +224,17 @@ class Bus:
 
     # Subscriptions
 
-    def join(
-        self,
-        pattern: str,
-        *,
-        since: Position | None = None,
-        replay: int | None = None,
-        positions: Mapping[str, Position] | None = None,
-        presence: bool = False,
-        queue: int | None = None,
-        conflate: bool = False,
-    ) -> Opening[Topic]:
+    def join(self, pattern: str, **options: Unpack[JoinOptions]) -> Opening[Topic]:
         """Joins a topic (`science:explore`) or a pattern (`orders:eu.*`): `async with bus.join(…) as topic`, or `await` it.
 
-        `since` begins after a position, `replay` with the last n messages, `positions` resumes a pattern. A reader slower than
-        its messages makes the server wait and loses nothing; with `conflate` the oldest of `queue` messages give way, with a gap.
+        `since` begins after a position, `replay` with the last n messages; `JoinOptions` has the others. A reader slower than its
+        messages makes the server wait and loses nothing; with `conflate` the oldest of `queue` messages give way, with a gap.
         """
+        known = checked(options, JoinOptions)
 
         async def begin() -> Topic:
             future = self._link.future()
-            known = dict(positions) if positions is not None else None
-            self._native.join(pattern, since, replay, known, presence, queue, conflate, future)
+            self._native.join(pattern, known, future)
             return Topic(self, await future, pattern)
 
         return Opening(begin)
@@ -258,80 +249,9 @@ class Bus:
 
         return Opening(begin)
 
-    def history(
-        self,
-        topic: str,
-        *,
-        since: Position | datetime.datetime | None = None,
-        until: Position | datetime.datetime | None = None,
-        limit: int | None = None,
-        backward: bool = False,
-        page_size: int | None = None,
-    ) -> History:
-        """Reads what a topic holds, page by page: `async for message in bus.history(…)`."""
-        return History(self, self._native.history(topic, _bound(since), _bound(until), limit, backward, page_size))
-
-    # Commands
-
-    async def command(self, command: str, **args: Any) -> Any:
-        """Sends any command of the protocol and gives its result; `arqonbus.wire` has the types."""
-        future = self._link.future()
-        self._native.command(command, {name: arg for name, arg in args.items() if arg is not None}, future)
-        return await future
-
-    async def ping(self) -> float:
-        """Asks for a sign of life and gives the seconds that it took."""
-        loop = self._link.loop
-        began = loop.time()
-        await self.command("ping")
-        return loop.time() - began
-
-    async def status(self) -> wire.StatusResult:
-        """Shows the state of the bus."""
-        return await self.command("status")  # type: ignore[no-any-return]
-
-    async def rooms(self) -> list[wire.RoomSummary]:
-        """Lists the rooms."""
-        return [room async for room in self._listed("list_rooms", "rooms", "room")]
-
-    async def channels(self, room: str) -> list[wire.ChannelSummary]:
-        """Lists the channels of a room."""
-        return [channel async for channel in self._listed("list_channels", "channels", "channel", room=room)]
-
-    async def members(self, topic: str) -> list[wire.Member]:
-        """Lists who is joined to a topic."""
-        room, channel = _parts(topic)
-        return [member async for member in self._listed("members", "members", "client", room=room, channel=channel)]
-
-    async def channel_info(self, topic: str) -> wire.ChannelInfoResult:
-        """Shows one channel: members, head, what history holds."""
-        room, channel = _parts(topic)
-        return await self.command("channel_info", room=room, channel=channel)  # type: ignore[no-any-return]
-
-    async def create_channel(self, topic: str, description: str | None = None) -> wire.CreateChannelResult:
-        """Creates a channel; one that exists stays as it is."""
-        room, channel = _parts(topic)
-        return await self.command("create_channel", room=room, channel=channel, description=description)  # type: ignore[no-any-return]
-
-    async def delete_channel(self, topic: str) -> wire.DeleteChannelResult:
-        """Deletes a channel with its history."""
-        room, channel = _parts(topic)
-        return await self.command("delete_channel", room=room, channel=channel)  # type: ignore[no-any-return]
-
-    async def disconnect(self, *, client: str | None = None, user: str | None = None) -> wire.DisconnectResult:
-        """Closes the connections of a client or user; needs the permission."""
-        return await self.command("disconnect", client=client, user=user)  # type: ignore[no-any-return]
-
-    async def _listed(self, command: str, list_name: str, key: str, **args: str) -> AsyncIterator[Any]:
-        """All pages of a listing."""
-        after: str | None = None
-        while True:
-            result = await self.command(command, after=after, **args)
-            for entry in result[list_name]:
-                yield entry
-            after = result.get("next")
-            if after is None:
-                return
+    def history(self, topic: str, **options: Unpack[HistoryOptions]) -> History:
+        """Reads what a topic holds, page by page: `async for message in bus.history(…)`; `HistoryOptions` says what of it."""
+        return History(self, self._native.history(topic, checked(options, HistoryOptions)))
 
     # Life
 
@@ -387,6 +307,13 @@ class Bus:
         await self._finish(drain=kind is None)
 
 
+def _abandon(native: _arqonbus.Bus, link: Link) -> None:
+    """Lets go of a bus that nobody has any more; whoever collects warnings may still hold it."""
+    with contextlib.suppress(Forked):
+        native.release(False)
+    link.close()
+
+
 def _follow(bus: weakref.ref[Bus], link: Link, ask: Callable[[asyncio.Future[Any]], None], tell: str) -> None:
     """Asks again and again, and does not keep the bus alive."""
 
@@ -405,28 +332,3 @@ def _follow(bus: weakref.ref[Bus], link: Link, ask: Callable[[asyncio.Future[Any
     future = link.loop.create_future()
     future.add_done_callback(answered)
     ask(future)
-
-
-def _sending(options: SendOptions) -> dict[str, Any]:
-    unknown = options.keys() - SendOptions.__annotations__.keys()
-    if unknown:
-        raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
-    headers = options.get("headers")
-    return {
-        "headers": dict(headers) if headers is not None else None,
-        "id": options.get("id"),
-        "correlation_id": options.get("correlation_id"),
-        "exclude_sender": options.get("exclude_sender", False),
-        "timeout": options.get("timeout"),
-    }
-
-
-def _bound(bound: Position | datetime.datetime | None) -> Position | float | None:
-    return bound.timestamp() if isinstance(bound, datetime.datetime) else bound
-
-
-def _parts(topic: str) -> tuple[str, str]:
-    room, colon, channel = topic.partition(":")
-    if not colon:
-        raise Invalid("a topic is room:channel")
-    return room, channel

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict
+
+from ._arqonbus import Position
 
 State: TypeAlias = Literal["idle", "connecting", "connected", "waiting", "draining", "closed"]
 Token: TypeAlias = Callable[[], "str | Awaitable[str]"]
@@ -53,3 +56,53 @@ class SendOptions(TypedDict, total=False):
     """Leaves this connection out of the delivery."""
     timeout: float
     """Seconds after which the outcome is given up."""
+
+
+class RequestOptions(TypedDict, total=False):
+    """What a request may be sent with."""
+
+    headers: Mapping[str, str]
+    """Texts by name."""
+    timeout: float | None
+    """Seconds to wait for the reply, by default the `request_timeout` of the connection."""
+
+
+class JoinOptions(TypedDict, total=False):
+    """How a topic or pattern may be joined."""
+
+    since: Position | None
+    """Begins after this position; a gap comes first where that cannot be."""
+    replay: int | None
+    """Begins with the last so many messages."""
+    positions: Mapping[str, Position] | None
+    """Resumes a pattern: the last position of each of its topics."""
+    presence: bool
+    """Whether it is told who joins and leaves."""
+    queue: int | None
+    """Messages that wait for the reader at most."""
+    conflate: bool
+    """Where the reader is too slow, whether the oldest messages give way, with a gap; else the server waits and nothing is lost."""
+
+
+class HistoryOptions(TypedDict, total=False):
+    """What part of a history is read, and how."""
+
+    since: Position | datetime.datetime | None
+    """Only what comes after this position or time."""
+    until: Position | datetime.datetime | None
+    """Only what comes up to this position or time, and that itself."""
+    limit: int | None
+    """So many messages at most."""
+    backward: bool
+    """Whether the newest comes first."""
+    page_size: int | None
+    """Messages fetched at a time."""
+
+
+def checked(options: Any, kind: type[Any]) -> dict[str, Any]:
+    """All options of a kind, `None` where one is not given. `TypeError` where one is not of the kind, as for any other call."""
+    names = kind.__annotations__
+    unknown = options.keys() - names.keys()
+    if unknown:
+        raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
+    return {name: options.get(name) for name in names}

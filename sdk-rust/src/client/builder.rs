@@ -87,7 +87,7 @@ impl Builder {
 
     /// Shows something to other members; at most 1 KiB as JSON.
     pub fn metadata(mut self, metadata: Map<String, Value>) -> Self {
-        self.config.metadata = Some(metadata);
+        self.config.metadata = Some(Value::Object(metadata).to_string());
         self
     }
 

@@ -114,6 +114,17 @@ impl Client {
         Request(self.publish(topic, payload))
     }
 
+    /// Sends a request to one client (`c_…`) or to every connection of a user (`user:<id>`), whose inbox gets it; the first reply counts.
+    /// Refused at once where nobody is there.
+    pub fn request_private<T: Serialize + ?Sized>(&self, to: impl AsRef<str>, payload: &T) -> Request<'_> {
+        Request(self.private(to, payload))
+    }
+
+    /// Sends a request to any target that can answer, with JSON text as payload.
+    pub fn request_json_to(&self, target: Target, payload: &str) -> Request<'_> {
+        Request(self.send_json(target, payload))
+    }
+
     /// Sends a request with JSON text as payload.
     pub fn request_json(&self, topic: impl AsRef<str>, payload: &str) -> Request<'_> {
         Request(self.publish_json(topic, payload))

@@ -1,7 +1,7 @@
 //! What the application asks for.
 
 use arqonbus_protocol::limits::ENVELOPE_BYTES_MAX;
-use arqonbus_protocol::{Command, JoinArgs, LeaveArgs, MessageId, RawJson, Request, encode_command};
+use arqonbus_protocol::{Command, CommandArgs, JoinArgs, LeaveArgs, MessageId, RawJson, Request, encode_command};
 
 use super::calls::Asker;
 use super::publishes::Interest;
@@ -54,7 +54,7 @@ impl Core {
     /// # Errors
     /// [`Declined`], where it was not taken.
     pub fn command_json(&mut self, name: &str, args: RawJson<'_>, timeout_ms: Option<u64>, now: u64) -> Result<CallId, Declined> {
-        self.command_with(name, timeout_ms, now, |id| encode_command(Some(&id), name, args))
+        self.command_with(name, timeout_ms, now, |id| encode_command(Some(&id), name, &args))
     }
 
     fn command_with(&mut self, name: &str, timeout_ms: Option<u64>, now: u64, encode: impl FnOnce(MessageId) -> String) -> Result<CallId, Declined> {
@@ -65,7 +65,7 @@ impl Core {
         let call = CallId(self.make_call());
         let id = self.make_id(now);
         let deadline = now.saturating_add(timeout_ms.unwrap_or(self.config.request_timeout_ms));
-        self.calls.push_text(Asker::Application(call), id, name, encode(id), deadline);
+        self.calls.push(Asker::Application(call), id, name, encode(id), deadline);
         self.flush(now);
         Ok(call)
     }
@@ -109,7 +109,7 @@ impl Core {
         subscription.phase = Phase::Paused;
         let (member, leaving) = (std::mem::take(&mut subscription.member), subscription.joining.leaving());
         if member {
-            self.send_leave(leaving, now);
+            self.send_leave(&leaving, now);
         }
         self.lose_jobs(id);
     }
@@ -166,9 +166,9 @@ impl Core {
             let left = std::mem::replace(&mut subscription.member, true).then_some(subscription.joining.leaving());
             let args: JoinArgs = subscription.join_args(envelope_bytes_max);
             if let Some(leaving) = left {
-                self.send_leave(leaving, now);
+                self.send_leave(&leaving, now);
             }
-            self.wire.send(&Request { id: Some(request), command: Command::JoinChannel(args) }.encode());
+            self.wire.send(&encode_command(Some(&request), JoinArgs::NAME, &args));
         }
         self.subscriptions.rest();
     }
@@ -201,7 +201,7 @@ impl Core {
         let Some(subscription) = self.subscriptions.by_id(id) else { return };
         let (member, leaving) = (subscription.member, subscription.joining.leaving());
         if member {
-            self.send_leave(leaving, now);
+            self.send_leave(&leaving, now);
         }
         self.end_subscription(id, reason);
     }
@@ -213,7 +213,7 @@ impl Core {
             let (member, leaving) = (std::mem::take(&mut subscription.member), subscription.joining.leaving());
             subscription.phase = Phase::Paused;
             if member {
-                self.send_leave(leaving, now);
+                self.send_leave(&leaving, now);
             }
         }
     }
@@ -225,14 +225,14 @@ impl Core {
     }
 
     /// What an answer to a leave says changes nothing here, so it is only counted.
-    fn send_leave(&mut self, args: LeaveArgs, now: u64) {
+    fn send_leave(&mut self, args: &LeaveArgs, now: u64) {
         if self.live().is_none() {
             return;
         }
         // What is left behind is not held any more: what was said of it goes first.
         self.flush_settlings();
         let id = self.make_id(now);
-        self.subscriptions.leaves.insert(id);
-        self.wire.send(&Request { id: Some(id), command: Command::LeaveChannel(args) }.encode());
+        self.subscriptions.leaves.insert(id, ());
+        self.wire.send(&encode_command(Some(&id), LeaveArgs::NAME, args));
     }
 }

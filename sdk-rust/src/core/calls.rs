@@ -1,9 +1,10 @@
 //! Commands and replies that are waited for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::VecDeque;
 
-use arqonbus_protocol::{Command, MessageId, Request};
+use arqonbus_protocol::MessageId;
 
+use super::table::Table;
 use super::wire::Wire;
 use super::{CallId, Failure};
 
@@ -20,6 +21,7 @@ pub(crate) enum Asker {
 
 #[derive(Debug)]
 struct Pending {
+    number: u64,
     id: MessageId,
     asker: Asker,
     text: String,
@@ -35,13 +37,13 @@ struct Pending {
 /// Commands without an answer yet, in the order of their calls.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
-    commands: BTreeMap<u64, Pending>,
-    by_id: HashMap<MessageId, u64>,
+    commands: VecDeque<Pending>,
+    by_id: Table<MessageId, u64>,
     next: u64,
     /// No deadline is before this.
     deadline: Option<u64>,
     /// Requests that were sent as messages and wait for a reply: by message id.
-    replies: HashMap<MessageId, (CallId, u64)>,
+    replies: Table<MessageId, (CallId, u64)>,
 }
 
 impl Calls {
@@ -55,20 +57,15 @@ impl Calls {
 
     /// Whether the application waits for an answer; the core's own questions do not count.
     pub(crate) fn is_awaiting(&self) -> bool {
-        !self.replies.is_empty() || self.commands.values().any(|pending| pending.asker != Asker::Core)
-    }
-
-    pub(crate) fn push(&mut self, asker: Asker, id: MessageId, command: Command, deadline: u64) {
-        let name = command.name();
-        self.push_text(asker, id, name, Request { id: Some(id), command }.encode(), deadline);
+        !self.replies.is_empty() || self.commands.iter().any(|pending| pending.asker != Asker::Core)
     }
 
     /// Takes a command that is written already.
-    pub(crate) fn push_text(&mut self, asker: Asker, id: MessageId, name: &str, text: String, deadline: u64) {
+    pub(crate) fn push(&mut self, asker: Asker, id: MessageId, name: &str, text: String, deadline: u64) {
         let repeatable = !matches!(name, "delete_channel" | "disconnect" | "ack" | "nack");
         self.note(deadline);
         self.by_id.insert(id, self.next);
-        self.commands.insert(self.next, Pending { id, asker, text, deadline, sent: false, ever_sent: false, repeatable });
+        self.commands.push_back(Pending { number: self.next, id, asker, text, deadline, sent: false, ever_sent: false, repeatable });
         self.next += 1;
     }
 
@@ -82,7 +79,7 @@ impl Calls {
     }
 
     pub(crate) fn transmit(&mut self, wire: &mut Wire) {
-        for pending in self.commands.values_mut().filter(|pending| !pending.sent) {
+        for pending in self.commands.iter_mut().filter(|pending| !pending.sent) {
             wire.send(&pending.text);
             pending.sent = true;
             pending.ever_sent = true;
@@ -92,10 +89,10 @@ impl Calls {
     /// The connection is lost: what can be repeated goes again, the rest is given up. The core's own questions are void.
     pub(crate) fn rewind(&mut self) -> Vec<(Asker, Failure)> {
         let lost: Vec<u64> = (self.commands.iter())
-            .filter(|(_, pending)| pending.asker == Asker::Core || (pending.sent && !pending.repeatable))
-            .map(|(number, _)| *number)
+            .filter(|pending| pending.asker == Asker::Core || (pending.sent && !pending.repeatable))
+            .map(|pending| pending.number)
             .collect();
-        for pending in self.commands.values_mut() {
+        for pending in &mut self.commands {
             pending.sent = false;
         }
         lost.into_iter().filter_map(|number| self.take(number)).map(|pending| (pending.asker, Failure::Unknown)).collect()
@@ -109,8 +106,8 @@ impl Calls {
 
     /// Sends a command again on the next connection: the server is shutting down and did not carry it out.
     pub(crate) fn postpone(&mut self, id: &MessageId) -> bool {
-        let Some(pending) = self.by_id.get(id).and_then(|number| self.commands.get_mut(number)) else { return false };
-        pending.sent = false;
+        let Some(index) = self.by_id.get(id).and_then(|number| self.index(*number)) else { return false };
+        self.commands[index].sent = false;
         true
     }
 
@@ -128,8 +125,10 @@ impl Calls {
     }
 
     pub(crate) fn forget_reply(&mut self, call: CallId) {
-        self.replies.retain(|_, (waiting, _)| *waiting != call);
-        self.rest();
+        let waiting = self.replies.iter().find(|(_, (waiting, _))| *waiting == call).map(|(id, _)| *id);
+        if let Some(id) = waiting {
+            self.reply(&id);
+        }
     }
 
     pub(crate) fn deadline(&self) -> Option<u64> {
@@ -141,19 +140,21 @@ impl Calls {
         if self.deadline.is_none_or(|deadline| deadline > now) {
             return (Vec::new(), Vec::new());
         }
-        let due: Vec<u64> = self.commands.iter().filter(|(_, pending)| pending.deadline <= now).map(|(number, _)| *number).collect();
+        let due: Vec<u64> = self.commands.iter().filter(|pending| pending.deadline <= now).map(|pending| pending.number).collect();
         let commands = due.into_iter().filter_map(|number| self.give_up(number)).collect();
         let late: Vec<MessageId> = self.replies.iter().filter(|(_, (_, deadline))| *deadline <= now).map(|(id, _)| *id).collect();
         let replies = late.iter().filter_map(|id| self.reply(id)).collect();
-        self.deadline = (self.commands.values().map(|pending| pending.deadline)).chain(self.replies.values().map(|(_, deadline)| *deadline)).min();
+        self.deadline = (self.commands.iter().map(|pending| pending.deadline)).chain(self.replies.iter().map(|(_, (_, deadline))| *deadline)).min();
         (commands, replies)
     }
 
     /// All of them, because the client is closed.
     pub(crate) fn abandon(&mut self) -> (Vec<(Asker, Failure)>, Vec<CallId>) {
-        let all: Vec<u64> = self.commands.keys().copied().collect();
+        let all: Vec<u64> = self.commands.iter().map(|pending| pending.number).collect();
         let commands = all.into_iter().filter_map(|number| self.give_up(number)).collect();
-        (commands, self.replies.drain().map(|(_, (call, _))| call).collect())
+        let replies = self.replies.iter().map(|(_, (call, _))| *call).collect();
+        self.replies.clear();
+        (commands, replies)
     }
 
     fn give_up(&mut self, number: u64) -> Option<(Asker, Failure)> {
@@ -162,8 +163,12 @@ impl Calls {
         Some((pending.asker, failure))
     }
 
+    fn index(&self, number: u64) -> Option<usize> {
+        self.commands.binary_search_by_key(&number, |pending| pending.number).ok()
+    }
+
     fn take(&mut self, number: u64) -> Option<Pending> {
-        let pending = self.commands.remove(&number)?;
+        let pending = self.commands.remove(self.index(number)?)?;
         self.by_id.remove(&pending.id);
         self.rest();
         Some(pending)

@@ -1,7 +1,6 @@
 //! What a client is told once, and the bounds of what it holds.
 
 use arqonbus_protocol::{UserId, limits};
-use serde_json::{Map, Value};
 
 /// Everything that the core does not find out by itself.
 #[derive(Debug, Clone)]
@@ -18,8 +17,8 @@ pub struct Config {
     pub kind: Option<String>,
     /// Whom it acts for; believed only by servers that ask for no credentials.
     pub user: Option<UserId>,
-    /// What members see of this client; at most 1 KiB as JSON.
-    pub metadata: Option<Map<String, Value>>,
+    /// What members see of this client: an object as JSON, at most 1 KiB.
+    pub metadata: Option<String>,
     /// The software and its version.
     pub agent: String,
     /// Whether frames may hold several envelopes.

@@ -10,6 +10,8 @@ const SKIPS_MAX: usize = 4_096;
 pub(crate) struct Feed {
     /// The last position that the application has, or need not have.
     at: Option<Position>,
+    /// The position that the join under way names for it.
+    pub(crate) asked: Option<Position>,
     /// A gap that the join reply implies and that was not told yet.
     owed: Option<Gap>,
     /// Positions of own messages with `exclude_sender` that lie ahead.
@@ -79,6 +81,15 @@ impl Feed {
         if own { Meeting::Old } else { Meeting::Next(self.owed.take()) }
     }
 
+    /// Meets messages that follow each other. False, and nothing has changed, unless each is the next and nothing else is to be told.
+    pub(crate) fn meet_run(&mut self, first: Position, count: u64) -> bool {
+        let next = self.owed.is_none() && self.skips.is_empty() && self.at.is_some_and(|at| at.next() == first);
+        if next {
+            self.at = Some(Position { seq: first.seq + count.saturating_sub(1), ..first });
+        }
+        next
+    }
+
     /// Takes a gap event; gives what the application is to be told.
     pub(crate) fn gap(&mut self, gap: Gap) -> Option<Gap> {
         // Some gaps are meant for another subscription of this topic, one that began earlier.
@@ -145,6 +156,26 @@ mod tests {
         assert_eq!(feed.meet(at("e", 6), false), Meeting::Next(None));
         assert_eq!(feed.meet(at("e", 6), false), Meeting::Old);
         assert_eq!(feed.at(), Some(at("e", 6)));
+    }
+
+    #[test]
+    fn a_run_is_met_as_its_messages_are_or_not_at_all() {
+        let owed = Gap { reason: GapReason::Trimmed, from: Some(at("e", 1)), to: at("e", 5), refetch_after_ms: 0 };
+        let ahead = vec![at("e", 7)];
+        for feed in [begun(5), Feed::default(), Feed { owed: Some(owed), ..begun(5) }, Feed { skips: ahead, ..begun(5) }] {
+            for first in [at("e", 5), at("e", 6), at("e", 7), at("f", 6)] {
+                let (mut by_run, mut by_one) = (feed.clone(), feed.clone());
+                if by_run.meet_run(first, 3) {
+                    for seq in first.seq..first.seq + 3 {
+                        assert_eq!(by_one.meet(Position { seq, ..first }, false), Meeting::Next(None));
+                    }
+                    assert_eq!(by_run.at(), by_one.at());
+                } else {
+                    assert_eq!(by_run.at(), feed.at());
+                }
+            }
+        }
+        assert!(begun(5).meet_run(at("e", 6), 1));
     }
 
     #[test]

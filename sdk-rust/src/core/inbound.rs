@@ -25,6 +25,26 @@ impl Core {
         self.flush(now);
     }
 
+    /// Meets `count` messages of one topic that follow each other, whose texts the driver keeps: the usual case, in short. Gives the one
+    /// subscription that takes all of them, each the next and with nothing else to tell. Otherwise `None`, and nothing has changed:
+    /// then they have to come in as a frame. Not for replies, nor for messages with `exclude_sender`.
+    pub fn handle_run(&mut self, topic: &Topic, first: Position, count: u64, now: u64) -> Option<SubscriptionId> {
+        let (id, subscription) = self.subscriptions.only_follower(topic)?;
+        if subscription.phase != Phase::Live || !subscription.meet_run(topic, first, count) {
+            return None;
+        }
+        self.handle_alive(now);
+        Some(id)
+    }
+
+    /// Takes a frame that is not even JSON.
+    pub fn handle_nonsense(&mut self, now: u64) {
+        if self.phase.has_socket() {
+            self.misbehaved("not an envelope: not JSON", now);
+            self.flush(now);
+        }
+    }
+
     fn take_envelope(&mut self, text: &str, now: u64) {
         match ServerEnvelope::decode(text) {
             Ok(ServerEnvelope::Message(delivery)) => self.on_message(&delivery, now),
@@ -103,7 +123,7 @@ impl Core {
         if let Some(id) = self.subscriptions.asked_by(&request_id) {
             return self.on_joined(id, outcome, now);
         }
-        if self.subscriptions.leaves.remove(&request_id) {
+        if self.subscriptions.leaves.remove(&request_id).is_some() {
             return;
         }
         if let Err(refusal) = &outcome

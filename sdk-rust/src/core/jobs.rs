@@ -1,9 +1,8 @@
 //! Jobs of work groups: held until they are settled, settled in batches, lost with the connection.
 
-use std::collections::HashMap;
-
 use arqonbus_protocol::{
-    AckArgs, AckResult, Command, Delivery, Epoch, ErrorCode, Gap, Group, GroupStart, JobHead, NackArgs, Position, RawJson, Refusal, Topic, limits,
+    AckArgs, AckResult, CommandArgs, Delivery, Epoch, ErrorCode, Gap, Group, GroupStart, JobHead, MessageId, NackArgs, Position, RawJson, Refusal,
+    Topic, encode_command, limits,
 };
 
 use super::calls::Asker;
@@ -49,10 +48,12 @@ pub(crate) struct Work {
     pub(crate) group: Group,
     /// The last position that this client knows of; where the group begins again should the server not know it any more.
     at: Option<Position>,
+    /// What the join under way names.
+    pub(crate) asked: Option<Position>,
     /// The end of a gap that was told ahead of the server's own event.
     told: Option<Position>,
     /// Jobs, and whether what became of them is being said.
-    held: HashMap<Position, Held>,
+    held: Vec<(Position, Held)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -67,14 +68,14 @@ pub(crate) struct Settlings {
     /// To be sent with the next output; as many as there are jobs held.
     queued: Vec<(CallId, JobRef, Settling)>,
     /// Sent, by the number of their command.
-    sent: HashMap<u64, Vec<(CallId, JobRef)>>,
+    sent: Vec<(u64, Vec<(CallId, JobRef)>)>,
     commands: u64,
     now: u64,
 }
 
 impl Work {
     pub(crate) fn new(topic: Topic, group: Group) -> Self {
-        Self { topic, group, at: None, told: None, held: HashMap::new() }
+        Self { topic, group, at: None, asked: None, told: None, held: Vec::new() }
     }
 
     pub(crate) fn at(&self) -> Option<Position> {
@@ -82,8 +83,8 @@ impl Work {
     }
 
     /// Takes where the group stands; gives what a group that begins anew will not give out.
-    pub(crate) fn start(&mut self, start: Position, group: Option<&GroupStart>, asked: Option<Position>) -> Option<Gap> {
-        let before = self.at.replace(start);
+    pub(crate) fn start(&mut self, start: Position, group: Option<&GroupStart>) -> Option<Gap> {
+        let (before, asked) = (self.at.replace(start), self.asked.take());
         if group.is_none_or(|group| !group.created) {
             // Others may be ahead of what this client has seen, and never behind it.
             self.at = before.filter(|before| before.epoch == start.epoch && before.seq > start.seq).or(self.at);
@@ -105,16 +106,31 @@ impl Work {
         if ahead {
             self.at = Some(position);
         }
-        self.held.insert(position, Held { delivery, settling: false });
+        self.forget(position);
+        self.held.push((position, Held { delivery, settling: false }));
+    }
+
+    fn holds(&mut self, position: Position) -> Option<&mut Held> {
+        self.held.iter_mut().find(|(known, _)| *known == position).map(|(_, held)| held)
+    }
+
+    fn forget(&mut self, position: Position) {
+        self.held.retain(|(known, _)| *known != position);
     }
 
     /// All that was held is somebody else's now; gives how many jobs that nothing was said about.
     fn lose(&mut self) -> u64 {
-        self.held.drain().filter(|(_, held)| !held.settling).count() as u64
+        self.held.drain(..).filter(|(_, held)| !held.settling).count() as u64
     }
 }
 
 impl Settlings {
+    /// Takes what was sent with one command.
+    fn take(&mut self, batch: u64) -> Vec<(CallId, JobRef)> {
+        let at = self.sent.iter().position(|(known, _)| *known == batch);
+        at.map(|at| self.sent.swap_remove(at).1).unwrap_or_default()
+    }
+
     pub(crate) fn is_queued(&self) -> bool {
         !self.queued.is_empty()
     }
@@ -140,7 +156,7 @@ impl Core {
     /// Marks a job as one whose settling is under way or not; false where it is not held.
     fn hold(&mut self, job: JobRef, settling: bool) -> bool {
         let work = self.subscriptions.by_id(job.subscription).and_then(|subscription| subscription.work.as_mut());
-        let Some(held) = work.and_then(|work| work.held.get_mut(&job.position)) else { return false };
+        let Some(held) = work.and_then(|work| work.holds(job.position)) else { return false };
         if held.delivery != job.delivery || held.settling == settling {
             return false;
         }
@@ -160,12 +176,13 @@ impl Core {
                 continue;
             };
             let seqs = jobs.iter().map(|(_, job)| job.position.seq).collect();
-            let command = command(work, epoch, seqs, settling);
+            let (topic, group) = (work.topic, work.group);
             self.settlings.commands += 1;
             let batch = self.settlings.commands;
-            self.settlings.sent.insert(batch, jobs);
+            self.settlings.sent.push((batch, jobs));
             let id = self.make_id(now);
-            self.calls.push(Asker::Jobs(batch), id, command, now.saturating_add(self.config.request_timeout_ms));
+            let (name, text) = command(&id, topic, group, epoch, seqs, settling);
+            self.calls.push(Asker::Jobs(batch), id, name, text, now.saturating_add(self.config.request_timeout_ms));
         }
         self.calls.transmit(&mut self.wire);
     }
@@ -177,7 +194,7 @@ impl Core {
             Ok(Err((at, why))) => return self.misbehaved(&format!("the result of a settling does not fit: {why} at {at}"), now),
             Err(refusal) => Err(Failure::Rejected(refusal)),
         };
-        for (call, job) in self.settlings.sent.remove(&batch).unwrap_or_default() {
+        for (call, job) in self.settlings.take(batch) {
             let outcome = match &result {
                 Ok(result) if result.not_held.contains(&job.position.seq) => Err(Failure::Rejected(not_held())),
                 Ok(_) => Ok(()),
@@ -188,7 +205,7 @@ impl Core {
     }
 
     pub(super) fn fail_settling(&mut self, batch: u64, failure: &Failure) {
-        for (call, job) in self.settlings.sent.remove(&batch).unwrap_or_default() {
+        for (call, job) in self.settlings.take(batch) {
             self.settled(call, job, Err(failure.clone()));
         }
     }
@@ -203,9 +220,9 @@ impl Core {
             // It may be said again.
             self.hold(job, false);
         } else if let Some(work) = self.subscriptions.by_id(job.subscription).and_then(|subscription| subscription.work.as_mut())
-            && work.held.get(&job.position).is_some_and(|held| held.delivery == job.delivery)
+            && work.holds(job.position).is_some_and(|held| held.delivery == job.delivery)
         {
-            work.held.remove(&job.position);
+            work.forget(job.position);
         }
         self.events.push_back(Event::Settled { call, outcome });
     }
@@ -271,13 +288,16 @@ fn batches(queued: Vec<(CallId, JobRef, Settling)>) -> Vec<Batch> {
     batches
 }
 
-fn command(work: &Work, epoch: Epoch, seqs: Vec<u64>, settling: Settling) -> Command {
-    let (Topic { room, channel }, group) = (work.topic, work.group);
-    let nack = |delay_ms, dead, reason| NackArgs { room, channel, group, epoch, seqs: Vec::new(), delay_ms, dead, reason };
+/// The command that says it, by name and as text.
+fn command(id: &MessageId, Topic { room, channel }: Topic, group: Group, epoch: Epoch, seqs: Vec<u64>, settling: Settling) -> (&'static str, String) {
+    let nack = |seqs, delay_ms, dead, reason| {
+        let args = NackArgs { room, channel, group, epoch, seqs, delay_ms, dead, reason };
+        (NackArgs::NAME, encode_command(Some(id), NackArgs::NAME, &args))
+    };
     match settling {
-        Settling::Ack => Command::Ack(AckArgs { room, channel, group, epoch, seqs }),
-        Settling::Nack { delay_ms, reason } => Command::Nack(NackArgs { seqs, ..nack(delay_ms, false, reason) }),
-        Settling::Dead { reason } => Command::Nack(NackArgs { seqs, ..nack(None, true, reason) }),
+        Settling::Ack => (AckArgs::NAME, encode_command(Some(id), AckArgs::NAME, &AckArgs { room, channel, group, epoch, seqs })),
+        Settling::Nack { delay_ms, reason } => nack(seqs, delay_ms, false, reason),
+        Settling::Dead { reason } => nack(seqs, None, true, reason),
     }
 }
 

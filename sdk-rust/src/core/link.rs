@@ -1,8 +1,9 @@
 //! The connection: attempts, the introduction, signs of life, loss, drain and end.
 
+use arqonbus_protocol::json::{Introduction, Write};
 use arqonbus_protocol::{
-    CloseCode, Command, ConnectArgs, ConnectResult, ErrorCode, MessageId, PROTOCOL_VERSION, PingArgs, RawJson, Refusal, Request, Retry, Welcome,
-    limits,
+    CloseCode, CommandArgs, ConnectArgs, ConnectResult, ErrorCode, MessageId, PROTOCOL_VERSION, PingArgs, RawJson, RefreshArgs, Refusal, Retry,
+    Welcome, encode_command, limits,
 };
 
 use super::calls::Asker;
@@ -66,7 +67,7 @@ impl Core {
         match self.phase {
             Phase::Token { .. } => self.open(now),
             Phase::Connected(_) => {
-                self.ask(Command::Refresh(arqonbus_protocol::RefreshArgs { token }), now);
+                self.ask(RefreshArgs::NAME, &RefreshArgs { token }, now);
                 self.flush(now);
             }
             Phase::Idle | Phase::Opening { .. } | Phase::Greeting { .. } | Phase::Introducing { .. } | Phase::Waiting { .. } | Phase::Closed => {}
@@ -86,7 +87,7 @@ impl Core {
             Phase::Waiting { until, hinted: false } => *until = now,
             Phase::Connected(live) if live.lost_at.is_none_or(|at| at > now + WAKE_PATIENCE_MS) => {
                 live.lost_at = Some(now + WAKE_PATIENCE_MS);
-                self.ask(Command::Ping(PingArgs {}), now);
+                self.ask(PingArgs::NAME, &PingArgs {}, now);
             }
             Phase::Idle
             | Phase::Token { .. }
@@ -108,7 +109,7 @@ impl Core {
             if due {
                 live.heard_at = now;
                 // The server wants a byte of us, and reads though we do not.
-                self.ask(Command::Ping(PingArgs {}), now);
+                self.ask(PingArgs::NAME, &PingArgs {}, now);
                 self.flush(now);
             }
         }
@@ -141,7 +142,8 @@ impl Core {
     }
 
     /// Whether frames are split at line breaks.
-    pub(super) fn is_batching(&self) -> bool {
+    #[must_use]
+    pub fn is_batching(&self) -> bool {
         self.live().is_some_and(|live| live.batch)
     }
 
@@ -196,7 +198,7 @@ impl Core {
             }
             Phase::Connected(live) => {
                 live.lost_at = Some(now + live.heartbeat_ms);
-                self.ask(Command::Ping(PingArgs {}), now);
+                self.ask(PingArgs::NAME, &PingArgs {}, now);
             }
         }
     }
@@ -208,8 +210,8 @@ impl Core {
                 return self.lose("the server is shutting down".to_owned(), Some(now + draining.reconnect_after_ms), now);
             }
             if !welcome.protocols.contains(&PROTOCOL_VERSION) {
-                let words = format!("the server speaks protocol versions {:?}", welcome.protocols);
-                return self.end(Fault::Refused(Refusal::new(ErrorCode::Unsupported, words)), Some(CloseCode::Version));
+                let refusal = Refusal::new(ErrorCode::Unsupported, "the server speaks other versions of the protocol");
+                return self.end(Fault::Refused(refusal), Some(CloseCode::Version));
             }
             return self.introduce(usize::try_from(welcome.limits.envelope_bytes).unwrap_or(limits::ENVELOPE_BYTES_MAX), now);
         }
@@ -241,10 +243,11 @@ impl Core {
             user: self.config.user,
             batch: self.config.batch,
             resume: self.identity.resume.clone(),
-            metadata: self.config.metadata.clone(),
+            metadata: None,
             agent: Some(self.config.agent.clone()),
         };
-        self.wire.send(&Request { id: Some(request), command: Command::Connect(args) }.encode());
+        let introduction = Introduction { args, metadata: self.config.metadata.as_deref().map(RawJson::from_encoder) };
+        self.wire.send(&encode_command(Some(&request), ConnectArgs::NAME, &introduction));
         self.phase = Phase::Introducing { deadline: now + self.config.handshake_timeout_ms, request, envelope_bytes_max };
     }
 
@@ -313,9 +316,9 @@ impl Core {
     }
 
     /// A question of the core itself; its answer is a sign of life.
-    fn ask(&mut self, command: Command, now: u64) {
+    fn ask(&mut self, name: &str, args: &dyn Write, now: u64) {
         let id = self.make_id(now);
-        self.calls.push(Asker::Core, id, command, now + self.config.request_timeout_ms);
+        self.calls.push(Asker::Core, id, name, encode_command(Some(&id), name, args), now + self.config.request_timeout_ms);
         self.calls.transmit(&mut self.wire);
     }
 

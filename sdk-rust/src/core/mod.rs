@@ -26,7 +26,7 @@ mod phase;
 mod publishes;
 mod rng;
 mod subscriptions;
-mod topic_map;
+mod table;
 mod wire;
 
 use std::collections::VecDeque;

@@ -1,9 +1,10 @@
 //! Publishes in flight: sent in order, resent in order under their ids, resolved once.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use arqonbus_protocol::{ErrorCode, MessageId, PublishResult, RawJson, Refusal, Target};
 
+use super::table::Table;
 use super::wire::Wire;
 use super::{CallId, Config, Declined, Event, Failure};
 
@@ -102,7 +103,7 @@ pub(crate) struct Publishes {
     first: u64,
     /// The number of the first entry that was not sent on this connection.
     unsent: u64,
-    by_id: HashMap<MessageId, u64>,
+    by_id: Table<MessageId, u64>,
     live: usize,
     bytes: usize,
     /// No entry's deadline is before this.
@@ -130,7 +131,7 @@ impl Publishes {
         if let Some(id) = id
             && ack
         {
-            if self.by_id.contains_key(&id) {
+            if self.by_id.contains(&id) {
                 return Err(Declined::IdInFlight);
             }
             self.by_id.insert(id, number);
@@ -230,7 +231,7 @@ impl Publishes {
     }
 
     pub(crate) fn knows(&self, id: &MessageId) -> bool {
-        self.by_id.contains_key(id)
+        self.by_id.contains(id)
     }
 
     /// A reply came, perhaps before the ack: the request needs no resending.

@@ -1,13 +1,11 @@
 //! Subscriptions: joined, rejoined with positions, repaired where messages are missing.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-
 use arqonbus_protocol::{Gap, Group, JoinArgs, JoinResult, LeaveArgs, MessageId, Pattern, Position, Topic, TopicPosition};
 
 use super::SubscriptionId;
 use super::feed::{Feed, Meeting};
 use super::jobs::Work;
-use super::topic_map::{Seed, TopicMap};
+use super::table::{Seed, Table};
 
 /// Topics that one pattern subscription follows; past it the subscription ends, because positions could not be kept.
 pub const PATTERN_TOPICS_MAX: usize = 65_536;
@@ -78,23 +76,23 @@ pub(crate) struct Subscription {
     /// Whether the server may have it as a member: then a repair leaves first.
     pub(crate) member: bool,
     pub(crate) repairs: u32,
-    feeds: TopicMap<Feed>,
+    feeds: Table<Topic, Feed>,
     /// What it holds, where it is of a work group: then it follows no feed.
     pub(crate) work: Option<Work>,
     /// Whether all topics of the pattern were listed: then one that is not known begins at its first message.
     complete: bool,
-    asked: HashMap<Topic, Position>,
 }
 
 /// All subscriptions of a client.
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
-    all: BTreeMap<SubscriptionId, Subscription>,
+    /// By id, which grows.
+    all: Vec<(SubscriptionId, Subscription)>,
     /// Who follows a topic; filled on demand, emptied when subscriptions come or go.
-    routes: TopicMap<Vec<SubscriptionId>>,
+    routes: Table<Topic, Vec<SubscriptionId>>,
     seed: Seed,
     /// Leaves without an answer.
-    pub(crate) leaves: HashSet<MessageId>,
+    pub(crate) leaves: Table<MessageId, ()>,
     /// Nothing is due before this.
     alarm: Option<u64>,
 }
@@ -103,7 +101,7 @@ impl Subscriptions {
     /// None yet; `seed` keeps its maps from being filled with collisions.
     pub(crate) fn new(seed: u64) -> Self {
         let seed = Seed(seed);
-        Self { routes: TopicMap::with_hasher(seed), seed, ..Self::default() }
+        Self { routes: Table::new(seed), seed, ..Self::default() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -112,7 +110,7 @@ impl Subscriptions {
 
     /// Whether the same was joined.
     pub(crate) fn has(&self, joining: &Joining) -> bool {
-        self.all.values().any(|known| known.joining.pattern == joining.pattern && known.joining.group == joining.group)
+        self.all.iter().any(|(_, known)| known.joining.pattern == joining.pattern && known.joining.group == joining.group)
     }
 
     /// The subscription of a work group.
@@ -130,20 +128,24 @@ impl Subscriptions {
 
     pub(crate) fn insert(&mut self, id: SubscriptionId, joining: Joining, deadline: u64) {
         self.routes.clear();
-        self.all.insert(id, Subscription::new(joining, deadline, self.seed));
+        self.all.push((id, Subscription::new(joining, deadline, self.seed)));
     }
 
     pub(crate) fn remove(&mut self, id: SubscriptionId) -> Option<Subscription> {
         self.routes.clear();
-        self.all.remove(&id)
+        self.index(id).map(|index| self.all.remove(index).1)
     }
 
     pub(crate) fn by_id(&mut self, id: SubscriptionId) -> Option<&mut Subscription> {
-        self.all.get_mut(&id)
+        self.index(id).map(|index| &mut self.all[index].1)
+    }
+
+    fn index(&self, id: SubscriptionId) -> Option<usize> {
+        self.all.binary_search_by_key(&id, |(id, _)| *id).ok()
     }
 
     pub(crate) fn ids(&self) -> Vec<SubscriptionId> {
-        self.all.keys().copied().collect()
+        self.all.iter().map(|(id, _)| *id).collect()
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (SubscriptionId, &mut Subscription)> {
@@ -152,7 +154,7 @@ impl Subscriptions {
 
     /// Whether the answer to a join is waited for.
     pub(crate) fn is_joining(&self) -> bool {
-        self.all.values().any(|subscription| matches!(subscription.phase, Phase::Asked(_)))
+        self.all.iter().any(|(_, subscription)| matches!(subscription.phase, Phase::Asked(_)))
     }
 
     /// Something is due at this moment.
@@ -167,12 +169,12 @@ impl Subscriptions {
 
     /// Finds out anew when something is due.
     pub(crate) fn rest(&mut self) {
-        self.alarm = self.all.values().filter_map(|subscription| subscription.alarm(true)).min();
+        self.alarm = self.all.iter().filter_map(|(_, subscription)| subscription.alarm(true)).min();
     }
 
     /// When something is due. Without a connection joins wait for it, and only time-outs count.
     pub(crate) fn alarm(&self, connected: bool) -> Option<u64> {
-        if connected { self.alarm } else { self.all.values().filter_map(|subscription| subscription.alarm(false)).min() }
+        if connected { self.alarm } else { self.all.iter().filter_map(|(_, subscription)| subscription.alarm(false)).min() }
     }
 
     /// The subscription whose join has this id.
@@ -186,7 +188,17 @@ impl Subscriptions {
             Some(followers) => *followers.get(nth)?,
             None => *self.find_followers(topic).get(nth)?,
         };
-        self.all.get_mut(&id).map(|subscription| (id, subscription))
+        self.by_id(id).map(|subscription| (id, subscription))
+    }
+
+    /// The follower of a topic that has no other.
+    pub(crate) fn only_follower(&mut self, topic: &Topic) -> Option<(SubscriptionId, &mut Subscription)> {
+        let followers = match self.routes.get(topic) {
+            Some(followers) => followers.as_slice(),
+            None => self.find_followers(topic),
+        };
+        let &[id] = followers else { return None };
+        self.by_id(id).map(|subscription| (id, subscription))
     }
 
     fn find_followers(&mut self, topic: &Topic) -> &[SubscriptionId] {
@@ -199,14 +211,14 @@ impl Subscriptions {
             .filter(|(_, subscription)| subscription.work.is_none() && subscription.joining.pattern.matches(topic))
             .map(|(id, _)| *id)
             .collect();
-        self.routes.entry(*topic).or_insert(followers)
+        self.routes.get_or_insert_with(*topic, || followers)
     }
 
     /// The connection is lost: all that is not paused has to be joined again.
     pub(crate) fn rewind(&mut self) {
         self.leaves.clear();
         self.alarm = Some(0);
-        for subscription in self.all.values_mut() {
+        for (_, subscription) in &mut self.all {
             subscription.member = false;
             if subscription.phase != Phase::Paused {
                 subscription.phase = Phase::Due(0);
@@ -217,7 +229,7 @@ impl Subscriptions {
 
 impl Subscription {
     fn new(joining: Joining, deadline: u64, seed: Seed) -> Self {
-        let mut feeds = TopicMap::with_hasher(seed);
+        let mut feeds = Table::new(seed);
         let topic = joining.pattern.as_topic();
         let work = topic.zip(joining.group).map(|(topic, group)| Work::new(topic, group));
         if let Some(topic) = topic.filter(|_| work.is_none()) {
@@ -234,7 +246,6 @@ impl Subscription {
             feeds,
             work,
             complete: false,
-            asked: HashMap::new(),
         }
     }
 
@@ -247,7 +258,7 @@ impl Subscription {
         let mut args = JoinArgs::new(self.joining.pattern);
         args.presence = self.joining.presence;
         (args.group, args.max_in_flight) = (self.joining.group, self.joining.max_in_flight);
-        self.asked.clear();
+        self.forget_asked();
         if !self.joined_before {
             args.since = self.joining.since;
             args.replay = self.joining.replay;
@@ -261,10 +272,14 @@ impl Subscription {
             // What does not fit is given from its first held message, and what comes twice is dropped.
             args.positions = Some(known.take(envelope_bytes_max.saturating_sub(1_024) / POSITION_BYTES_MAX).collect());
         }
-        if let (Some(topic), Some(since)) = (self.joining.pattern.as_topic(), args.since) {
-            self.asked.insert(topic, since);
+        if let Some(work) = &mut self.work {
+            work.asked = args.since;
+        } else if let (Some(topic), Some(since)) = (self.joining.pattern.as_topic(), args.since) {
+            self.feed(topic).asked = Some(since);
         }
-        self.asked.extend(args.positions.iter().flatten().map(|known| (known.topic(), known.position())));
+        for known in args.positions.iter().flatten() {
+            self.feed(known.topic()).asked = Some(known.position());
+        }
         args
     }
 
@@ -275,18 +290,19 @@ impl Subscription {
         self.deadline = None;
         for start in &result.topics {
             let topic = start.topic();
-            let asked = self.asked.get(&topic).copied();
             if let Some(work) = &mut self.work {
-                overdue.extend(work.start(start.start, result.group.as_ref(), asked).map(|gap| (topic, gap)));
+                overdue.extend(work.start(start.start, result.group.as_ref()).map(|gap| (topic, gap)));
                 continue;
             }
-            let feed = self.feeds.entry(topic).or_default();
+            let may_be_born = self.joined_before && self.complete;
+            let feed = self.feed(topic);
+            let asked = feed.asked.take();
             // Born while we were away: all its messages are wanted.
-            let is_born = self.joined_before && asked.is_none() && self.complete && feed.at().is_none();
+            let is_born = may_be_born && asked.is_none() && feed.at().is_none();
             let asked = if is_born { Some(Position { seq: 0, ..start.start }) } else { asked };
             overdue.extend(feed.start(start.start, asked).map(|gap| (topic, gap)));
         }
-        self.asked.clear();
+        self.forget_asked();
         self.complete = result.complete && (self.complete || !self.joined_before);
         self.joined_before = true;
         (self.feeds.len() <= PATTERN_TOPICS_MAX).then_some(overdue)
@@ -295,10 +311,7 @@ impl Subscription {
     /// Meets a message of one of its topics.
     pub(crate) fn meet(&mut self, topic: &Topic, position: Position, own: bool) -> Meeting {
         let complete = self.complete;
-        let feed = match self.feeds.get_mut(topic) {
-            Some(feed) => feed,
-            None => self.feeds.entry(*topic).or_default(),
-        };
+        let feed = self.feed(*topic);
         if feed.at().is_none() && (position.seq == 1 || !complete) {
             feed.begin_before(position);
         }
@@ -309,16 +322,35 @@ impl Subscription {
         meeting
     }
 
+    /// Meets messages that follow each other. False, and nothing has changed, unless each is the next.
+    pub(crate) fn meet_run(&mut self, topic: &Topic, first: Position, count: u64) -> bool {
+        let met = self.feeds.get_mut(topic).is_some_and(|feed| feed.meet_run(first, count));
+        if met {
+            self.repairs = 0;
+        }
+        met
+    }
+
     pub(crate) fn gap(&mut self, topic: &Topic, gap: Gap) -> Option<Gap> {
-        self.feeds.entry(*topic).or_default().gap(gap)
+        self.feed(*topic).gap(gap)
     }
 
     pub(crate) fn skip(&mut self, topic: &Topic, position: Position) {
-        self.feeds.entry(*topic).or_default().skip(position);
+        self.feed(*topic).skip(position);
     }
 
     pub(crate) fn forget(&mut self, topic: &Topic) {
         self.feeds.remove(topic);
+    }
+
+    fn feed(&mut self, topic: Topic) -> &mut Feed {
+        self.feeds.get_or_insert_with(topic, Feed::default)
+    }
+
+    fn forget_asked(&mut self) {
+        for feed in self.feeds.values_mut() {
+            feed.asked = None;
+        }
     }
 
     pub(crate) fn topics(&self) -> usize {

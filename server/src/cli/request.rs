@@ -1,14 +1,14 @@
 //! `arqonbus request` and `arqonbus reply`: a question, and whoever answers.
 
 use arqonbus_client::{Client, Error, Item, Message};
-use arqonbus_protocol::{Pattern, Topic};
+use arqonbus_protocol::{Pattern, Target};
 use clap::Args;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::exit::Failure;
 use super::format::Look;
-use super::output;
 use super::publish::Typed;
+use super::{input, output};
 
 /// `arqonbus request`.
 #[derive(Debug, Args)]
@@ -19,9 +19,9 @@ Examples:
 
 Prints the payload of the reply. Where nobody could answer, that is told at once; where nobody does in time, the exit code is 4.")]
 pub(super) struct RequestArgs {
-    /// room:channel.
-    #[arg(value_parser = |text: &str| text.parse::<Topic>())]
-    topic: Topic,
+    /// room:channel, @<client id> or @user:<user id>.
+    #[arg(value_parser = responder)]
+    to: Target,
     /// The payload.
     #[arg(allow_hyphen_values = true)]
     payload: String,
@@ -32,9 +32,17 @@ pub(super) struct RequestArgs {
     json: bool,
 }
 
+/// Who can be asked: a broadcast has no one who answers.
+fn responder(text: &str) -> Result<Target, String> {
+    match input::target(text)? {
+        Target::Room(_) | Target::Everyone => Err("expected room:channel, @<client id> or @user:<user id>".to_owned()),
+        target @ (Target::Topic(_) | Target::Client(_) | Target::User(_)) => Ok(target),
+    }
+}
+
 /// Runs `request`.
 pub(super) async fn run(args: &RequestArgs, client: &Client) -> Result<(), Failure> {
-    let request = client.request_json(args.topic.to_string(), &args.typed.payload(&args.payload)?);
+    let request = client.request_json_to(args.to, &args.typed.payload(&args.payload)?);
     let reply = args.typed.headers().fold(request, |request, (name, value)| request.header(name, value)).await?;
     output::line(&if args.json { reply.to_json() } else { reply.payload_json().to_owned() })?;
     Ok(())

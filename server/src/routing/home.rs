@@ -420,6 +420,7 @@ impl StoreError {
     pub(crate) fn refusal(&self) -> Refusal {
         let code = match self {
             Self::Unavailable(_) => ErrorCode::StorageUnavailable,
+            Self::Unknown(_) => ErrorCode::Internal,
             Self::Full => ErrorCode::Overloaded,
         };
         Refusal::new(code, self.to_string())

@@ -143,6 +143,8 @@ pub(crate) struct PublishOp {
     pub(crate) request: bool,
     pub(crate) ack: bool,
     pub(crate) exclude_sender: bool,
+    /// Whether its sender would send it again where its connection is closed without an answer.
+    pub(crate) resent: bool,
     /// When it was read, in microseconds of the clock.
     pub(crate) received_us: u64,
     /// What is asked once it is stored; for what the bus publishes by itself.

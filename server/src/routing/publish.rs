@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{ErrorCode, EventBody, Gap, GapReason, Position, PublishResult, Refusal, Topic, encode_event};
+use arqonbus_protocol::{CloseCode, Durability, ErrorCode, EventBody, Gap, GapReason, Position, PublishResult, Refusal, Topic, encode_event};
 use bytes::Bytes;
 
 use super::Home;
@@ -36,19 +36,25 @@ impl Home {
     pub(super) fn published(&mut self, key: Key, mut publish: Box<PublishOp>, appended: Result<Appended, StoreError>) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let topic = lane.topic;
+        let is_held = !matches!(appended, Ok(Appended::Unheld { .. }));
         let (position, duplicate) = match appended {
-            Ok(Appended::Stored { position, body }) => {
+            Ok(Appended::Stored { position, body } | Appended::Unheld { position, body }) => {
                 if position.epoch != lane.head.epoch {
                     let gap = epoch_gap(&topic, lane.head, position, self.timestamp);
                     lane.flush(&mut self.egress);
                     lane.fan(&Arc::from([gap]), None, &mut self.egress);
                 }
-                lane.head = position;
                 lane.idle_since = None;
+                // What was read to fill a hole has been told already.
+                let is_new = position.epoch != lane.head.epoch || position.seq > lane.head.seq;
+                if is_new {
+                    lane.head = position;
+                }
                 if let Some(fingerprint) = publish.fingerprint.filter(|_| publish.request) {
                     self.sent.remember(fingerprint, (), self.now);
                 }
-                if publish.exclude_sender {
+                if !is_new {
+                } else if publish.exclude_sender {
                     lane.flush(&mut self.egress);
                     lane.fan(&Arc::from([body]), Some(publish.asked.conn), &mut self.egress);
                 } else if lane.gather(body) {
@@ -61,13 +67,18 @@ impl Home {
             Ok(Appended::Conflict) => {
                 return self.refuse(&publish.asked, Some(topic), &id_conflict());
             }
+            // A refusal would say that it is not stored.
+            Err(StoreError::Unknown(_)) if publish.resent => {
+                let (conn, code) = (publish.asked.conn, CloseCode::StorageUnavailable);
+                return self.egress.push(conn.shard, Delivery::Close { conn: conn.key, code });
+            }
             Err(error) => return self.refuse_store(&publish.asked, Some(topic), &error),
         };
         if let Some(next) = publish.then.take() {
             self.egress.push(self.shard, Delivery::Relay { next });
         }
         if publish.ack {
-            let durability = self.durability(key);
+            let durability = if is_held { self.durability(key) } else { Durability::None };
             self.egress.ok(&publish.asked, &PublishResult { position: Some(position), durability, duplicate });
         }
     }
@@ -77,8 +88,8 @@ impl Home {
         publish.fingerprint.is_some_and(|fingerprint| matches!(self.sent.check(fingerprint, self.now), Verdict::Duplicate(())))
     }
 
-    fn durability(&self, key: Key) -> arqonbus_protocol::Durability {
-        self.lanes.get(key).map_or(arqonbus_protocol::Durability::None, |lane: &Lane| lane.durability)
+    fn durability(&self, key: Key) -> Durability {
+        self.lanes.get(key).map_or(Durability::None, |lane: &Lane| lane.durability)
     }
 }
 

@@ -66,6 +66,18 @@ pub enum Sabotage {
     ForgetAcks,
     /// A job whose member is gone is given to nobody (spec 006).
     LoseJobsOfTheDead,
+    /// Redis' data counts as the same, whatever happened to it (G10).
+    IgnoreIncarnation,
+    /// Members are not told of a new epoch (G10).
+    NoEpochGap,
+    /// Members are not told that Redis is away (G12).
+    DegradeSilently,
+    /// What Redis has missed or lost is not given to it again (G4, G12).
+    ForgetOnOutage,
+    /// A hundredth of what other nodes tell is lost: a fault, which breaks nothing.
+    DropNotices,
+    /// The same, and nobody looks for what is missing (G21).
+    DropNoticesForGood,
 }
 
 /// How a bus is begun.

@@ -1,7 +1,7 @@
 //! A memory store that answers late, and breaks promises where it is told to.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -15,21 +15,33 @@ use crate::storage::{
     LogSettings, LogState, MemoryStore, Outcome, Page, Progress, ReadRange, Settled, Store, StoreCounters, StoreError, Ticket, Told, Want, Whose,
 };
 
-/// Answers that are on their way, each with its moment.
+/// Answers that are on their way, each with its moment. The appends of one topic keep their order.
 #[derive(Debug, Default)]
 pub(super) struct Late {
-    answers: VecDeque<(Moment, Ticket, Answer)>,
+    answers: VecDeque<Coming>,
     /// Topics whose questions are answered only once they are let go.
     pub(super) stuck: HashSet<Topic>,
     held: Vec<(Topic, Ticket, Answer)>,
-    /// When the last answer about a topic is due: what a store says of one log is in order.
-    last_due: HashMap<Topic, Moment>,
+}
+
+#[derive(Debug)]
+struct Coming {
+    topic: Topic,
+    due: Moment,
+    ticket: Ticket,
+    answer: Answer,
 }
 
 impl Late {
     /// When the first answer is due.
     pub(super) fn next_due(&self) -> Option<Moment> {
-        self.answers.iter().map(|(due, ..)| *due).min()
+        self.answers.iter().map(|coming| coming.due).min()
+    }
+
+    /// When the last append of `topic` is answered.
+    fn last_append(&self, topic: &Topic) -> Option<Moment> {
+        let mut appends = self.answers.iter().filter(|coming| coming.topic == *topic && matches!(coming.answer, Answer::Appended(_)));
+        appends.next_back().map(|coming| coming.due)
     }
 
     /// Takes an answer that comes in so many milliseconds, or after those that came before; gives it back where that is now.
@@ -46,13 +58,14 @@ impl Late {
             self.held.push((*topic, ticket, wrap(result)));
             return Progress::Later;
         }
-        let before = self.last_due.get(topic).copied().filter(|due| *due >= now);
-        if delay_ms == 0 && before.is_none() {
+        if delay_ms == 0 && self.last_append(topic).is_none() {
             return Progress::Done(result);
         }
-        let due = now.plus_ms(delay_ms).max(before.unwrap_or(now));
-        self.last_due.insert(*topic, due);
-        self.answers.push_back((due, ticket, wrap(result)));
+        let (mut due, answer) = (now.plus_ms(delay_ms), wrap(result));
+        if matches!(answer, Answer::Appended(_)) {
+            due = due.max(self.last_append(topic).unwrap_or_default());
+        }
+        self.answers.push_back(Coming { topic: *topic, due, ticket, answer });
         Progress::Later
     }
 
@@ -61,7 +74,7 @@ impl Late {
         self.stuck.remove(topic);
         let (freed, held) = std::mem::take(&mut self.held).into_iter().partition(|(stuck, ..)| stuck == topic);
         self.held = held;
-        self.answers.extend(Vec::into_iter(freed).map(|(_, ticket, answer)| (now, ticket, answer)));
+        self.answers.extend(Vec::into_iter(freed).map(|(topic, ticket, answer)| Coming { topic, due: now, ticket, answer }));
     }
 }
 
@@ -207,9 +220,9 @@ impl Store for LateStore {
 
     fn poll_told(&mut self, now: Moment, _cx: &mut Context<'_>) -> Poll<Told> {
         let mut late = self.late.borrow_mut();
-        let due = late.answers.iter().position(|(due, ..)| *due <= now);
+        let due = late.answers.iter().position(|coming| coming.due <= now);
         match due.and_then(|at| late.answers.remove(at)) {
-            Some((_, ticket, answer)) => Poll::Ready(Told::Answer(ticket, answer)),
+            Some(Coming { ticket, answer, .. }) => Poll::Ready(Told::Answer(ticket, answer)),
             None => Poll::Pending,
         }
     }

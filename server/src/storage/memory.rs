@@ -95,25 +95,27 @@ impl MemoryStore {
         let position = log.head;
         let timestamp = entry.timestamp;
         let body = entry.place(&position);
-        self.hold(slot, timestamp, body.clone(), now);
-        Ok(Appended::Stored { position, body })
+        let is_held = self.hold(slot, timestamp, body.clone(), now);
+        Ok(if is_held { Appended::Stored { position, body } } else { Appended::Unheld { position, body } })
     }
 
-    /// Puts the head's `body` into the log's ring where the bounds allow. What a ring holds ends at the head: without it, it holds nothing.
-    fn hold(&mut self, slot: usize, timestamp: Timestamp, body: Bytes, now: Moment) {
+    /// Puts the head's `body` into the log's ring where the bounds allow; gives whether they do. What a ring holds ends at the head: without
+    /// it, it holds nothing.
+    fn hold(&mut self, slot: usize, timestamp: Timestamp, body: Bytes, now: Moment) -> bool {
         let (log, cost) = (&mut self.logs[slot], cost(&body));
         if !log.may_hold(cost) {
             log.clear(&mut self.account);
-            return;
+            return false;
         }
         log.trim(now, 1, cost, &mut self.account);
         if self.make_room(slot, cost) {
             self.logs[slot].ring.push(now, timestamp, body);
-            return;
+            return true;
         }
         let log = &mut self.logs[slot];
         self.account.counters.trimmed_for_budget += 1 + log.ring.len();
         log.clear(&mut self.account);
+        false
     }
 
     /// Takes `cost` from the budget for a log, by the rule of [`Budget`]; false where that cannot be.

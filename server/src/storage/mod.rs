@@ -97,6 +97,9 @@ pub enum StoreError {
     /// Certainly not done; may work later.
     #[error("the store is out of reach: {0}")]
     Unavailable(String),
+    /// It may have been done, or not.
+    #[error("whether the store has done it is unknown: {0}")]
+    Unknown(String),
     /// Certainly not done: the bound on memory is reached and nothing may be given up.
     #[error("the store is full")]
     Full,
@@ -134,6 +137,13 @@ pub struct Fingerprint {
 pub enum Appended {
     /// Stored, here; `body` is the envelope with its position in it.
     Stored {
+        /// Its place.
+        position: Position,
+        /// The delivered envelope, as text.
+        body: Bytes,
+    },
+    /// It has its place, and is not held: it is over the bounds, or there is no room for it. To be delivered all the same.
+    Unheld {
         /// Its place.
         position: Position,
         /// The delivered envelope, as text.
@@ -214,7 +224,8 @@ pub trait Store {
     /// Opens the topic's log, begun anew where there is none, and keeps to `settings` from now on.
     fn open(&mut self, topic: &Topic, settings: &LogSettings, now: Moment, ticket: Ticket) -> Progress<LogState>;
 
-    /// Appends to an open log, unless `fingerprint` says that it was appended before.
+    /// Appends to an open log, unless `fingerprint` says that it was appended before. Many may be asked at once; those of one topic are answered
+    /// in the order in which they were asked.
     fn append(&mut self, topic: &Topic, entry: Entry, fingerprint: Option<Fingerprint>, now: Moment, ticket: Ticket) -> Progress<Appended>;
 
     /// Reads from an open log.

@@ -28,6 +28,8 @@ const RULES: &[Rule] = &[
     ("specs", rules::specs),
     ("links", rules::links),
     ("change log", rules::change_log),
+    ("versions", rules::versions),
+    ("licences", rules::licences),
 ];
 
 /// Checks every rule and gives all findings at once.
@@ -64,6 +66,11 @@ impl Repository {
     /// Every text file.
     fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
         self.files.iter().filter_map(|(path, text)| Some((path.as_str(), text.as_deref()?)))
+    }
+
+    /// The text of a file; empty where there is none.
+    fn text(&self, path: &str) -> &str {
+        self.files.get(path).and_then(Option::as_deref).unwrap_or_default()
     }
 
     /// Whether the path is a file, or a directory that holds one.

@@ -19,6 +19,9 @@ const UNFINISHED: &[&str] = &[concat!("to", "do!("), concat!("un", "implemented!
 /// Beginnings of paths that exist on one machine only.
 const MACHINE_PATHS: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/tm", "p/")];
 
+/// What is published: each holds the licences, because each is taken alone.
+const PACKAGES: &[&str] = &["protocol", "sdk-rust", "server", "sdk-python", "sdk-js"];
+
 /// Where something must not be used: a directory, and the words.
 const PURE: &[(&str, &[&str])] = &[
     ("protocol/src/", &["std::net", "std::time", "std::fs", "tokio"]),
@@ -114,6 +117,49 @@ pub(super) fn change_log(repository: &Repository) -> Vec<Finding> {
         Some(_) => vec!["CHANGELOG.md: has no section Unreleased".to_owned()],
         None => vec!["CHANGELOG.md: is missing".to_owned()],
     }
+}
+
+/// Everything that is published says the one version: a release is one tag.
+pub(super) fn versions(repository: &Repository) -> Vec<Finding> {
+    let manifest = repository.text("Cargo.toml");
+    let Some(version) =
+        manifest.split("[workspace.package]").nth(1).and_then(|table| table.lines().find_map(|line| quoted_after(line, "version = ")))
+    else {
+        return vec!["Cargo.toml: has no version".to_owned()];
+    };
+    let own =
+        manifest.lines().filter(|line| line.starts_with("arqonbus-")).filter_map(|line| Some(("Cargo.toml", quoted_after(line, "version = ")?)));
+    let lock = repository.text("sdk-js/package-lock.json");
+    let packages = [("sdk-js/package.json", 1, repository.text("sdk-js/package.json")), ("sdk-js/package-lock.json", 2, lock)];
+    let npm = packages
+        .iter()
+        .flat_map(|(path, count, text)| text.lines().filter_map(|line| Some((*path, quoted_after(line, "\"version\": ")?))).take(*count));
+    let mut findings: Vec<Finding> =
+        own.chain(npm).filter(|(_, said)| *said != version).map(|(path, said)| format!("{path}: says {said}, and not {version}")).collect();
+    let crates = repository.texts().filter(|(path, _)| path.ends_with("/Cargo.toml"));
+    let inherited = crates.filter(|(_, text)| text.contains("[package]") && !text.contains("\nversion.workspace = true\n"));
+    findings.extend(inherited.map(|(path, _)| format!("{path}: has a version of its own")));
+    let python = repository.text("sdk-python/pyproject.toml");
+    if !python.is_empty() && !python.contains("\ndynamic = [\"version\"]\n") {
+        findings.push("sdk-python/pyproject.toml: does not take its version from Cargo.toml".to_owned());
+    }
+    findings
+}
+
+/// What is published holds the licences as they are.
+pub(super) fn licences(repository: &Repository) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for name in ["LICENSE-APACHE", "LICENSE-MIT"] {
+        let licence = repository.text(name);
+        let copies = PACKAGES.iter().map(|package| format!("{package}/{name}"));
+        findings.extend(copies.filter(|copy| repository.text(copy) != licence).map(|copy| format!("{copy}: is not the licence of the repository")));
+    }
+    findings
+}
+
+/// The text in quotes that follows `key` in a line.
+fn quoted_after<'l>(line: &'l str, key: &str) -> Option<&'l str> {
+    line.split_once(key)?.1.strip_prefix('"')?.split('"').next()
 }
 
 fn is_source(path: &str) -> bool {

@@ -88,12 +88,52 @@ fn a_change_log_needs_its_unreleased_section() {
     finds(rules::change_log, &[("CHANGELOG.md", "# Changes\n## [Unreleased]\n")], &[]);
 }
 
+const MANIFEST: &str =
+    "[workspace.package]\nversion = \"1.2.3\"\n[workspace.dependencies]\narqonbus-protocol = { path = \"protocol\", version = \"1.2.3\" }\n";
+
+#[test]
+fn a_version_that_differs_is_found() {
+    let inherits = "[package]\nname = \"a\"\nversion.workspace = true\n";
+    let lock =
+        "{\n  \"version\": \"1.2.3\",\n  \"packages\": {\n    \"\": {\n      \"version\": \"1.2.3\"\n    },\n    \"ws\": { \"version\": \"8.0.0\" }";
+    let right = [
+        ("Cargo.toml", MANIFEST),
+        ("protocol/Cargo.toml", inherits),
+        ("sdk-js/package.json", "{\n  \"version\": \"1.2.3\",\n"),
+        ("sdk-js/package-lock.json", lock),
+        ("sdk-python/pyproject.toml", "[project]\ndynamic = [\"version\"]\n"),
+    ];
+    finds(rules::versions, &right, &[]);
+    let (manifest, lock) = (MANIFEST.replace("version = \"1.2.3\" }", "version = \"1.2.2\" }"), lock.replacen("1.2.3", "1.2.2", 1));
+    let wrong = [
+        ("Cargo.toml", &*manifest),
+        ("protocol/Cargo.toml", "[package]\nversion = \"1.2.3\"\n"),
+        ("sdk-js/package.json", "{\n  \"version\": \"1.2.4\",\n"),
+        ("sdk-js/package-lock.json", &lock),
+        ("sdk-python/pyproject.toml", "[project]\nversion = \"1.2.3\"\n"),
+    ];
+    let places = ["Cargo.toml", "sdk-js/package.json", "sdk-js/package-lock.json", "protocol/Cargo.toml", "sdk-python/pyproject.toml"];
+    finds(rules::versions, &wrong, &places);
+    finds(rules::versions, &[], &["Cargo.toml"]);
+}
+
+#[test]
+fn a_package_without_the_licences_is_found() {
+    let names = ["protocol", "sdk-rust", "server", "sdk-python", "sdk-js"].map(|package| format!("{package}/LICENSE-MIT"));
+    let mut files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "may")).collect();
+    files.push(("LICENSE-MIT", "may"));
+    finds(rules::licences, &files, &[]);
+    files[1].1 = "may not";
+    finds(rules::licences, &files, &["sdk-rust/LICENSE-MIT"]);
+}
+
 #[test]
 fn every_rule_is_asked() {
     let everything = repository(&[
         ("protocol/src/a.rs", &format!("use tokio;\n{}\n{}", concat!("db", "g!()"), "x\n".repeat(450))),
         ("README.md", concat!("[a](gone) /tm", "p/x")),
         ("specs/001-a/spec.md", ""),
+        ("LICENSE-MIT", "may"),
     ]);
     let findings = everything.findings();
     for (name, _) in RULES {

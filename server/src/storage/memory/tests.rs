@@ -59,6 +59,20 @@ fn ids_are_bounded_over_all_logs_and_those_with_the_most_forget_first() {
     assert_eq!(store.account.ids, 0);
 }
 
+#[test]
+fn what_is_not_held_is_answered_as_such() {
+    let mut store = store(&Arc::new(Budget::new(CAP)), 1);
+    let mut settled = |settings: &LogSettings, bytes| {
+        store.open_log(&topic(0), settings, Moment(0));
+        let answer = store.append_to(&topic(0), entry(bytes), None, Moment(0)).unwrap();
+        (matches!(answer, Appended::Stored { .. }), matches!(answer, Appended::Unheld { .. }), store.held(0) > 0)
+    };
+    assert_eq!(settled(&SETTINGS, 100), (true, false, true));
+    assert_eq!(settled(&LogSettings { bytes_max: 1_000, ..SETTINGS }, 2_000), (false, true, false), "over the log's bytes");
+    assert_eq!(settled(&SETTINGS, 2 << 20), (false, true, false), "over the cap of all logs");
+    assert_eq!(settled(&LogSettings { messages_max: 0, ..SETTINGS }, 100), (false, true, false), "no history");
+}
+
 impl MemoryStore {
     fn opened(mut self, topics: u64) -> Self {
         for number in 0..topics {
@@ -73,7 +87,7 @@ impl MemoryStore {
 
     fn put_as(&mut self, number: u64, bytes: usize, fingerprint: Option<Fingerprint>) -> Position {
         let answer = self.append_to(&topic(number), entry(bytes), fingerprint, Moment(0));
-        let Ok(Appended::Stored { position, .. }) = answer else { panic!("not stored: {answer:?}") };
+        let Ok(Appended::Stored { position, .. } | Appended::Unheld { position, .. }) = answer else { panic!("not stored: {answer:?}") };
         position
     }
 

@@ -12,7 +12,7 @@ impl Subject<'_> {
     /// Sends what must be stored, and gives the answer that a duplicate of it gets.
     fn send_fresh(&mut self, fingerprint: Fingerprint) -> Appended {
         let answer = self.send(fingerprint);
-        let Appended::Stored { position, .. } = answer else { panic!("{answer:?} to a message that is new") };
+        let (Appended::Stored { position, .. } | Appended::Unheld { position, .. }) = answer else { panic!("{answer:?} to a message that is new") };
         Appended::Duplicate { position }
     }
 }

@@ -38,6 +38,9 @@ pub trait Harness {
     /// The cap on the bytes of all history, 1 MiB or less; `None` for a store without one, which then is not asked about it.
     fn history_bytes_max(&self) -> Option<u64>;
 
+    /// Whether logs are in the store's own process: then its status counts exactly what they hold, and to close one is to lose it.
+    fn is_local(&self) -> bool;
+
     /// See [`Store::durability`](super::Store::durability).
     fn durability(&self, settings: &LogSettings) -> Durability;
 
@@ -165,7 +168,9 @@ impl<'h> Subject<'h> {
 
     fn append_at(&mut self, payload: &str, unix_ms: u64) -> (Position, Bytes) {
         let entry = entry(&self.topic, payload, unix_ms);
-        let Appended::Stored { position, body } = self.append_as(entry, None) else { panic!("an entry without a fingerprint is stored") };
+        let (Appended::Stored { position, body } | Appended::Unheld { position, body }) = self.append_as(entry, None) else {
+            panic!("an entry without a fingerprint is stored")
+        };
         (position, body)
     }
 

@@ -49,6 +49,10 @@ impl<S: Store> Harness for Prompt<S> {
         self.history_bytes_max
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn durability(&self, settings: &LogSettings) -> Durability {
         self.store.durability(settings)
     }

@@ -149,7 +149,7 @@ impl Store for Broken {
         }
         let text = entry.text.clone();
         change(self.inner.append(&self.topic(topic), entry, fingerprint, now, ticket), |answer| {
-            let Appended::Stored { position, body } = answer else { return };
+            let (Appended::Stored { position, body } | Appended::Unheld { position, body }) = answer else { return };
             match self.fault {
                 Fault::RepeatsASeq if self.appended.is_multiple_of(7) => *position = Position { seq: position.seq - 1, ..*position },
                 Fault::AnswersWithoutPosition => *body = text,

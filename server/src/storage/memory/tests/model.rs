@@ -165,7 +165,7 @@ impl Pair {
         log.forget(self.now);
         let expected = log.append(fingerprint, self.now);
         let answer = match answer.unwrap() {
-            Appended::Stored { position, body } => {
+            Appended::Stored { position, body } | Appended::Unheld { position, body } => {
                 assert_eq!(body, entry.place(&position));
                 log.entries.push(ModelEntry { seq: position.seq, at: self.now, unix_ms, body });
                 ModelAnswer::Stored(in_epoch(position, log))

@@ -72,7 +72,7 @@ local function tell(log, node, commands, feed, follows, first, blob)
     return
   end
   local count = #blob <= NOTICE_BYTES and log.head - first + 1 or 0
-  local header = table.concat({ 'a', node, log.epoch, log.start, log.head, count }, ' ')
+  local header = table.concat({ 'a', node, log.epoch, log.head, count }, ' ')
   redis.call(commands.publish, feed, count > 0 and header .. '\n' .. blob or header)
 end
 

@@ -1,91 +1,31 @@
-"""The same names without asyncio: for scripts, notebooks, Django and threads.
-
-```python
-import arqonbus.sync as arqonbus
-
-with arqonbus.connect("ws://127.0.0.1:9100") as bus:
-    with bus.join("science:explore", replay=10) as topic:
-        topic.publish({"text": "hi"})
-        for message in topic:
-            print(message.payload)
-            break
-```
-
-Each bus has one thread with an event loop of its own. Its methods may be called from any thread; Ctrl-C interrupts every wait.
-"""
+"""The connection, with calls that wait."""
 
 from __future__ import annotations
 
 import asyncio
-import datetime
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from . import _bus, _respond, _topic
-from ._arqonbus import Ack, Deleted, Gap, Message, Missed, Position, Presence
-from ._options import State
-from ._portal import Portal
-from ._topic import Item
-from .errors import (
-    ArqonBusError,
-    ChannelDeleted,
-    Closed,
-    DecodeError,
-    Forked,
-    Full,
-    Invalid,
-    NotSent,
-    Rejected,
-    Unknown,
-    Unreachable,
-)
+from .. import _bus, _respond
+from .._arqonbus import Ack, Message
+from .._options import State
+from .._portal import Portal
+from ..errors import ArqonBusError
+from ._streams import History, Inbox, Topic
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from . import wire
-    from ._options import ConnectOptions, SendOptions
-
-__all__ = [
-    "Ack",
-    "ArqonBusError",
-    "Bus",
-    "ChannelDeleted",
-    "Closed",
-    "DecodeError",
-    "Deleted",
-    "Forked",
-    "Full",
-    "Gap",
-    "Inbox",
-    "Invalid",
-    "Message",
-    "Missed",
-    "NotSent",
-    "Position",
-    "Presence",
-    "Rejected",
-    "Responder",
-    "Topic",
-    "Unknown",
-    "Unreachable",
-    "connect",
-]
-
-G = TypeVar("G", bound=Callable[[Gap], object])
+    from .. import wire
+    from .._options import ConnectOptions, HistoryOptions, JoinOptions, RequestOptions, SendOptions
 
 
 def connect(url: str, **options: Unpack[ConnectOptions]) -> Bus:
     """Connects; see `arqonbus.connect`. Close it, or use it as `with connect(url) as bus`."""
     portal = Portal()
-
-    async def begin() -> _bus.Bus:
-        return await _bus.connect(url, **options)
-
     try:
-        return Bus(portal, portal.call(begin()))
+        return Bus(portal, portal.open(_bus.connect(url, **options)))
     except BaseException:
         portal.close()
         raise
@@ -95,8 +35,9 @@ class Bus:
     """A connection to the bus; see `arqonbus.Bus`."""
 
     def __init__(self, portal: Portal, bus: _bus.Bus) -> None:
-        self._portal = portal
+        # In this order: a bus that nobody closed is let go before the loop that it needs for that.
         self._bus = bus
+        self._portal = portal
         self.url = bus.url
         """The address."""
 
@@ -147,11 +88,15 @@ class Bus:
         """Sends to the members of a room, or to everybody."""
         return self._portal.call(self._bus.broadcast(payload, room=room, **options))
 
-    def request(
-        self, topic: str, payload: object, *, headers: Mapping[str, str] | None = None, timeout: float | None = None
-    ) -> Message:
+    def request(self, topic: str, payload: object, **options: Unpack[RequestOptions]) -> Message:
         """Sends a request and gives the reply."""
-        return self._portal.call(self._bus.request(topic, payload, headers=headers, timeout=timeout))
+        return self._portal.call(self._bus.request(topic, payload, **options))
+
+    def request_private(
+        self, to: str, payload: object, *, headers: Mapping[str, str] | None = None, timeout: float | None = None
+    ) -> Message:
+        """Sends a request to one client (`c_…`) or to a user (`user:ada`), whose inbox gets it; the first reply counts."""
+        return self._portal.call(self._bus.request_private(to, payload, headers=headers, timeout=timeout))
 
     def reply(self, request: Message, payload: object) -> Ack:
         """Answers a request that was received."""
@@ -171,54 +116,17 @@ class Bus:
 
         return decorate
 
-    def join(
-        self,
-        pattern: str,
-        *,
-        since: Position | None = None,
-        replay: int | None = None,
-        positions: Mapping[str, Position] | None = None,
-        presence: bool = False,
-        queue: int | None = None,
-        conflate: bool = False,
-    ) -> Topic:
+    def join(self, pattern: str, **options: Unpack[JoinOptions]) -> Topic:
         """Joins a topic or a pattern; see `arqonbus.Bus.join`."""
-
-        async def begin() -> _topic.Topic:
-            return await self._bus.join(
-                pattern,
-                since=since,
-                replay=replay,
-                positions=positions,
-                presence=presence,
-                queue=queue,
-                conflate=conflate,
-            )
-
-        return Topic(self._portal, self._portal.call(begin()))
+        return Topic(self._portal, self._portal.open(self._bus.join(pattern, **options)))
 
     def inbox(self) -> Inbox:
         """Receives private messages and broadcasts."""
+        return Inbox(self._portal, self._portal.open(self._bus.inbox()))
 
-        async def begin() -> _topic.Inbox:
-            return await self._bus.inbox()
-
-        return Inbox(self._portal, self._portal.call(begin()))
-
-    def history(
-        self,
-        topic: str,
-        *,
-        since: Position | datetime.datetime | None = None,
-        until: Position | datetime.datetime | None = None,
-        limit: int | None = None,
-        backward: bool = False,
-        page_size: int | None = None,
-    ) -> Iterator[Message]:
+    def history(self, topic: str, **options: Unpack[HistoryOptions]) -> History:
         """Reads what a topic holds, page by page."""
-        history = self._bus.history(topic, since=since, until=until, limit=limit, backward=backward, page_size=page_size)
-        while (page := self._portal.call(history._next_page())) is not None:
-            yield from page
+        return History(self._portal, self._bus.history(topic, **options))
 
     def command(self, command: str, **args: Any) -> Any:
         """Sends any command of the protocol and gives its result."""
@@ -293,111 +201,6 @@ class Bus:
             self.drain()
         else:
             self.close()
-
-
-class _Messages:
-    """Messages in batches, each fetched by one call into the loop."""
-
-    def __init__(self, portal: Portal, stream: Any) -> None:
-        self._portal = portal
-        self._stream = stream
-        self._batch: deque[Message] = deque()
-
-    def __iter__(self) -> Iterator[Message]:
-        return self
-
-    def __next__(self) -> Message:
-        message = self._next(None)
-        if message is None:
-            raise StopIteration
-        return message
-
-    def get(self, timeout: float | None = None) -> Message:
-        """The next message; `TimeoutError` where none comes in so many seconds. Nothing is lost by that."""
-        message = self._next(timeout)
-        if message is None:
-            raise Closed("the subscription has ended")
-        return message
-
-    def _next(self, timeout: float | None) -> Message | None:
-        while True:
-            try:
-                return self._batch.popleft()
-            except IndexError:
-                pass
-            batch: list[Message] = self._portal.call(self._stream._take(), timeout)
-            if not batch:
-                return None
-            self._batch.extend(batch)
-
-    def leave(self) -> None:
-        """Leaves: nothing more comes, and what was not read is dropped."""
-        self._batch.clear()
-        if not self._portal.loop.is_closed():
-            self._portal.call(self._stream.aclose())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.leave()
-
-
-class Topic(_Messages):
-    """A joined topic or pattern: `for message in topic`; see `arqonbus.Topic`."""
-
-    _stream: _topic.Topic
-
-    @property
-    def pattern(self) -> str:
-        """What was joined."""
-        return self._stream.pattern
-
-    @property
-    def starts(self) -> dict[str, Position]:
-        """Where each topic began when it was joined."""
-        return self._stream.starts
-
-    @property
-    def heads(self) -> dict[str, Position]:
-        """The last position of each topic when it was joined."""
-        return self._stream.heads
-
-    def on_gap(self, handler: G) -> G:
-        """Calls `handler` with each gap, in the thread of the bus, before the messages after it are given."""
-        return self._stream.on_gap(handler)
-
-    def on_presence(self, handler: Callable[[Presence], object]) -> Callable[[Presence], object]:
-        """Calls `handler` with each `Presence`, in the thread of the bus."""
-        return self._stream.on_presence(handler)
-
-    def items(self) -> Iterator[Item]:
-        """Everything in order: messages, gaps, presence, deletions."""
-        items = self._stream.items()
-
-        async def following() -> Item | None:
-            return await anext(items, None)
-
-        while (item := self._portal.call(following())) is not None:
-            yield item
-
-    def publish(self, payload: object, **options: Unpack[SendOptions]) -> Ack:
-        """Publishes to this topic."""
-        return self._portal.call(self._stream.publish(payload, **options))
-
-    def publish_nowait(self, payload: object, **options: Unpack[SendOptions]) -> None:
-        """Publishes to this topic without an ack."""
-        self._stream.publish_nowait(payload, **options)
-
-
-class Inbox(_Messages):
-    """Private messages and broadcasts: `for message in inbox`; see `arqonbus.Inbox`."""
-
-    _stream: _topic.Inbox
-
-    def on_missed(self, handler: Callable[[Missed], object]) -> Callable[[Missed], object]:
-        """Calls `handler` with each `Missed`, in the thread of the bus, before the messages after it are given."""
-        return self._stream.on_missed(handler)
 
 
 class Responder:
