@@ -65,7 +65,7 @@ function runEnd(all: readonly (Envelope | undefined)[], from: number, first: Cou
   }
 }
 
-/** Whether it is a message of a topic that is neither a reply nor kept from its sender. */
+/** Whether it is a message of a topic that is no reply, no job, and not kept from its sender. */
 function isCountable(envelope: Envelope): envelope is Countable {
   return (
     envelope.type === "message" &&

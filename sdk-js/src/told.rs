@@ -1,7 +1,7 @@
 //! What the core tells, as JSON: orders and events in order, runs of messages gathered.
 
 use arqonbus_client::Message;
-use arqonbus_client::core::{CallId, EndReason, Event, Failure, Fault, JobRef, SubscriptionId};
+use arqonbus_client::core::{CallId, EndReason, Event, Failure, Fault, SubscriptionId};
 use arqonbus_client::protocol::RawJson;
 use arqonbus_client::protocol::json::{Object, Write, written};
 
@@ -49,11 +49,6 @@ impl Batch {
             Event::Closed(fault) => self.tell("closed").member("fault", &Told(&fault)).end(),
             Event::TokenNeeded => self.tell("token_needed").end(),
             Event::Joined { subscription, result, again } => self.of("joined", subscription).member("result", &result).member("again", &again).end(),
-            Event::Job { job: JobRef { subscription, delivery, .. }, message } => {
-                self.of("job", subscription).member("delivery", &delivery).member("message", &Text(&message)).end();
-            }
-            Event::JobsLost { subscription, jobs } => self.of("jobs_lost", subscription).member("jobs", &jobs).end(),
-            Event::Settled { call: CallId(call), outcome: Ok(()) } => self.tell("settled").member("call", &call).end(),
             Event::Gap { subscription, topic, gap } => self.of("gap", subscription).member("topic", &topic.to_string()).member("gap", &gap).end(),
             Event::Presence { subscription, topic, joined, presence } => {
                 let mut told = self.of("presence", subscription);
@@ -70,6 +65,12 @@ impl Batch {
             | Event::Replied { call, outcome: Err(failure) }
             | Event::Answered { call, outcome: Err(failure) }
             | Event::Settled { call, outcome: Err(failure) } => self.answer("failed", call, "failure", &Told(&failure)),
+            Event::Job { job, message } => {
+                let mut told = self.of("job", job.subscription);
+                told.member("delivery", &job.delivery).member("message", &Text(&message)).end();
+            }
+            Event::JobsLost { subscription, jobs } => self.of("jobs_lost", subscription).member("jobs", &jobs).end(),
+            Event::Settled { call: CallId(call), outcome: Ok(()) } => self.tell("settled").member("call", &call).end(),
             Event::Refused(error) => self.tell("refused").member("error", &error).end(),
             Event::Missed { count } => self.tell("missed").member("count", &count).end(),
         }

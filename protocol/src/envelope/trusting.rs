@@ -80,8 +80,8 @@ impl<'a> Fields<'a> {
             (None, None) => None,
             (room, channel) => Some(Topic { room: read(room)?, channel: read(channel)? }),
         };
-        let (name, group) = (read::<String>(self.event)?.into(), read(self.group)?);
-        Some(Event { name, topic, group, timestamp: read(self.timestamp)?, data: object(self.data)? })
+        let name = read::<String>(self.event)?.into();
+        Some(Event { name, topic, group: read(self.group)?, timestamp: read(self.timestamp)?, data: object(self.data)? })
     }
 }
 

@@ -8,6 +8,7 @@ use arqonbus_protocol::{
 use super::calls::Asker;
 use super::feed::implied;
 use super::subscriptions::Phase;
+use super::table::Table;
 use super::{CallId, Core, Declined, Event, Failure, SubscriptionId};
 use crate::Message;
 
@@ -48,12 +49,10 @@ pub(crate) struct Work {
     pub(crate) group: Group,
     /// The last position that this client knows of; where the group begins again should the server not know it any more.
     at: Option<Position>,
-    /// What the join under way names.
-    pub(crate) asked: Option<Position>,
     /// The end of a gap that was told ahead of the server's own event.
     told: Option<Position>,
     /// Jobs, and whether what became of them is being said.
-    held: Vec<(Position, Held)>,
+    held: Table<Position, Held>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +74,7 @@ pub(crate) struct Settlings {
 
 impl Work {
     pub(crate) fn new(topic: Topic, group: Group) -> Self {
-        Self { topic, group, at: None, asked: None, told: None, held: Vec::new() }
+        Self { topic, group, at: None, told: None, held: Table::default() }
     }
 
     pub(crate) fn at(&self) -> Option<Position> {
@@ -83,8 +82,8 @@ impl Work {
     }
 
     /// Takes where the group stands; gives what a group that begins anew will not give out.
-    pub(crate) fn start(&mut self, start: Position, group: Option<&GroupStart>) -> Option<Gap> {
-        let (before, asked) = (self.at.replace(start), self.asked.take());
+    pub(crate) fn start(&mut self, start: Position, group: Option<&GroupStart>, asked: Option<Position>) -> Option<Gap> {
+        let before = self.at.replace(start);
         if group.is_none_or(|group| !group.created) {
             // Others may be ahead of what this client has seen, and never behind it.
             self.at = before.filter(|before| before.epoch == start.epoch && before.seq > start.seq).or(self.at);
@@ -106,33 +105,26 @@ impl Work {
         if ahead {
             self.at = Some(position);
         }
-        self.forget(position);
-        self.held.push((position, Held { delivery, settling: false }));
-    }
-
-    fn holds(&mut self, position: Position) -> Option<&mut Held> {
-        self.held.iter_mut().find(|(known, _)| *known == position).map(|(_, held)| held)
-    }
-
-    fn forget(&mut self, position: Position) {
-        self.held.retain(|(known, _)| *known != position);
+        self.held.insert(position, Held { delivery, settling: false });
     }
 
     /// All that was held is somebody else's now; gives how many jobs that nothing was said about.
     fn lose(&mut self) -> u64 {
-        self.held.drain(..).filter(|(_, held)| !held.settling).count() as u64
+        let jobs = self.held.iter().filter(|(_, held)| !held.settling).count();
+        self.held.clear();
+        jobs as u64
     }
 }
 
 impl Settlings {
-    /// Takes what was sent with one command.
-    fn take(&mut self, batch: u64) -> Vec<(CallId, JobRef)> {
-        let at = self.sent.iter().position(|(known, _)| *known == batch);
-        at.map(|at| self.sent.swap_remove(at).1).unwrap_or_default()
-    }
-
     pub(crate) fn is_queued(&self) -> bool {
         !self.queued.is_empty()
+    }
+
+    /// Takes what was said by one command.
+    fn take(&mut self, batch: u64) -> Vec<(CallId, JobRef)> {
+        let index = self.sent.iter().position(|(number, _)| *number == batch);
+        index.map(|index| self.sent.swap_remove(index).1).unwrap_or_default()
     }
 }
 
@@ -156,7 +148,7 @@ impl Core {
     /// Marks a job as one whose settling is under way or not; false where it is not held.
     fn hold(&mut self, job: JobRef, settling: bool) -> bool {
         let work = self.subscriptions.by_id(job.subscription).and_then(|subscription| subscription.work.as_mut());
-        let Some(held) = work.and_then(|work| work.holds(job.position)) else { return false };
+        let Some(held) = work.and_then(|work| work.held.get_mut(&job.position)) else { return false };
         if held.delivery != job.delivery || held.settling == settling {
             return false;
         }
@@ -181,7 +173,7 @@ impl Core {
             let batch = self.settlings.commands;
             self.settlings.sent.push((batch, jobs));
             let id = self.make_id(now);
-            let (name, text) = command(&id, topic, group, epoch, seqs, settling);
+            let (name, text) = command(id, topic, group, epoch, seqs, settling);
             self.calls.push(Asker::Jobs(batch), id, name, text, now.saturating_add(self.config.request_timeout_ms));
         }
         self.calls.transmit(&mut self.wire);
@@ -220,9 +212,9 @@ impl Core {
             // It may be said again.
             self.hold(job, false);
         } else if let Some(work) = self.subscriptions.by_id(job.subscription).and_then(|subscription| subscription.work.as_mut())
-            && work.holds(job.position).is_some_and(|held| held.delivery == job.delivery)
+            && work.held.get(&job.position).is_some_and(|held| held.delivery == job.delivery)
         {
-            work.forget(job.position);
+            work.held.remove(&job.position);
         }
         self.events.push_back(Event::Settled { call, outcome });
     }
@@ -288,17 +280,15 @@ fn batches(queued: Vec<(CallId, JobRef, Settling)>) -> Vec<Batch> {
     batches
 }
 
-/// The command that says it, by name and as text.
-fn command(id: &MessageId, Topic { room, channel }: Topic, group: Group, epoch: Epoch, seqs: Vec<u64>, settling: Settling) -> (&'static str, String) {
-    let nack = |seqs, delay_ms, dead, reason| {
-        let args = NackArgs { room, channel, group, epoch, seqs, delay_ms, dead, reason };
-        (NackArgs::NAME, encode_command(Some(id), NackArgs::NAME, &args))
+/// The command's name and text.
+fn command(id: MessageId, topic: Topic, group: Group, epoch: Epoch, seqs: Vec<u64>, settling: Settling) -> (&'static str, String) {
+    let Topic { room, channel } = topic;
+    let (delay_ms, dead, reason) = match settling {
+        Settling::Ack => return (AckArgs::NAME, encode_command(Some(&id), AckArgs::NAME, &AckArgs { room, channel, group, epoch, seqs })),
+        Settling::Nack { delay_ms, reason } => (delay_ms, false, reason),
+        Settling::Dead { reason } => (None, true, reason),
     };
-    match settling {
-        Settling::Ack => (AckArgs::NAME, encode_command(Some(id), AckArgs::NAME, &AckArgs { room, channel, group, epoch, seqs })),
-        Settling::Nack { delay_ms, reason } => nack(seqs, delay_ms, false, reason),
-        Settling::Dead { reason } => nack(seqs, None, true, reason),
-    }
+    (NackArgs::NAME, encode_command(Some(&id), NackArgs::NAME, &NackArgs { room, channel, group, epoch, seqs, delay_ms, dead, reason }))
 }
 
 /// What the server would say of a job that is not held any more.

@@ -67,8 +67,8 @@ pub struct Core {
     publishes: Publishes,
     calls: Calls,
     subscriptions: Subscriptions,
-    settlings: Settlings,
     mailbox: Mailbox,
+    settlings: Settlings,
     next_call: u64,
 }
 
@@ -103,8 +103,8 @@ impl Core {
             publishes: Publishes::default(),
             calls: Calls::default(),
             subscriptions,
-            settlings: Settlings::default(),
             mailbox: Mailbox::default(),
+            settlings: Settlings::default(),
             next_call: 0,
         }
     }

@@ -205,12 +205,8 @@ impl Subscriptions {
         if self.routes.len() >= ROUTES_MAX {
             self.routes.clear();
         }
-        let followers = self
-            .all
-            .iter()
-            .filter(|(_, subscription)| subscription.work.is_none() && subscription.joining.pattern.matches(topic))
-            .map(|(id, _)| *id)
-            .collect();
+        let follows = |subscription: &Subscription| subscription.work.is_none() && subscription.joining.pattern.matches(topic);
+        let followers = self.all.iter().filter(|(_, subscription)| follows(subscription)).map(|(id, _)| *id).collect();
         self.routes.get_or_insert_with(*topic, || followers)
     }
 
@@ -272,9 +268,7 @@ impl Subscription {
             // What does not fit is given from its first held message, and what comes twice is dropped.
             args.positions = Some(known.take(envelope_bytes_max.saturating_sub(1_024) / POSITION_BYTES_MAX).collect());
         }
-        if let Some(work) = &mut self.work {
-            work.asked = args.since;
-        } else if let (Some(topic), Some(since)) = (self.joining.pattern.as_topic(), args.since) {
+        if let (Some(topic), Some(since)) = (self.joining.pattern.as_topic(), args.since) {
             self.feed(topic).asked = Some(since);
         }
         for known in args.positions.iter().flatten() {
@@ -290,13 +284,13 @@ impl Subscription {
         self.deadline = None;
         for start in &result.topics {
             let topic = start.topic();
+            let may_be_born = self.joined_before && self.complete;
+            let feed = self.feeds.get_or_insert_with(topic, Feed::default);
+            let asked = feed.asked.take();
             if let Some(work) = &mut self.work {
-                overdue.extend(work.start(start.start, result.group.as_ref()).map(|gap| (topic, gap)));
+                overdue.extend(work.start(start.start, result.group.as_ref(), asked).map(|gap| (topic, gap)));
                 continue;
             }
-            let may_be_born = self.joined_before && self.complete;
-            let feed = self.feed(topic);
-            let asked = feed.asked.take();
             // Born while we were away: all its messages are wanted.
             let is_born = may_be_born && asked.is_none() && feed.at().is_none();
             let asked = if is_born { Some(Position { seq: 0, ..start.start }) } else { asked };

@@ -143,12 +143,8 @@ impl Home {
 impl Lane {
     /// Whether the lane may be closed when its log may.
     pub(super) fn is_idle(&self) -> bool {
-        self.members.is_empty()
-            && self.groups.is_empty()
-            && !self.declared
-            && self.waiting.is_none()
-            && self.appending.is_empty()
-            && self.queue.is_empty()
+        let is_deserted = self.members.is_empty() && self.groups.is_empty();
+        is_deserted && !self.declared && self.waiting.is_none() && self.appending.is_empty() && self.queue.is_empty()
     }
 }
 

@@ -124,12 +124,12 @@ pub(crate) enum LaneOp {
     Unname {
         conn: ConnId,
     },
-    /// About a work group.
-    Group(GroupOp),
     /// The log was deleted on another node.
     Ended {
         by: ClientId,
     },
+    /// About a work group.
+    Group(GroupOp),
 }
 
 /// A message that is ready to be stored and delivered.

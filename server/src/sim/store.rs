@@ -12,7 +12,7 @@ use crate::clock::Moment;
 use crate::clock::manual::ManualClock;
 use crate::storage::{
     Answer, Appended, Claimed, Entry, Fingerprint, Freed, GroupAnswer, GroupBegin, GroupId, GroupOpened, GroupSettings, GroupStore, Holder, Jobs,
-    LogSettings, LogState, MemoryStore, Outcome, Page, Progress, ReadRange, Settled, Store, StoreCounters, StoreError, Ticket, Told, Want, Whose,
+    LogSettings, LogState, MemoryStore, Outcome, Page, Progress, ReadRange, Settled, Store, StoreCounters, Ticket, Told, Want, Whose,
 };
 
 /// Answers that are on their way, each with its moment. The appends of one topic keep their order.
@@ -44,31 +44,6 @@ impl Late {
         appends.next_back().map(|coming| coming.due)
     }
 
-    /// Takes an answer that comes in so many milliseconds, or after those that came before; gives it back where that is now.
-    fn put_off<T>(
-        &mut self,
-        topic: &Topic,
-        ticket: Ticket,
-        now: Moment,
-        delay_ms: u64,
-        result: Result<T, StoreError>,
-        wrap: impl FnOnce(Result<T, StoreError>) -> Answer,
-    ) -> Progress<T> {
-        if self.stuck.contains(topic) {
-            self.held.push((*topic, ticket, wrap(result)));
-            return Progress::Later;
-        }
-        if delay_ms == 0 && self.last_append(topic).is_none() {
-            return Progress::Done(result);
-        }
-        let (mut due, answer) = (now.plus_ms(delay_ms), wrap(result));
-        if matches!(answer, Answer::Appended(_)) {
-            due = due.max(self.last_append(topic).unwrap_or_default());
-        }
-        self.answers.push_back(Coming { topic: *topic, due, ticket, answer });
-        Progress::Later
-    }
-
     /// Lets the questions of `topic` be answered.
     pub(super) fn unstick(&mut self, topic: &Topic, now: Moment) {
         self.stuck.remove(topic);
@@ -96,14 +71,29 @@ impl LateStore {
     }
 
     /// Gives an answer now or later.
-    fn answer<T>(&mut self, topic: &Topic, ticket: Ticket, progress: Progress<T>, wrap: fn(Result<T, StoreError>) -> Answer) -> Progress<T> {
+    fn answer<T>(
+        &mut self,
+        topic: &Topic,
+        ticket: Ticket,
+        progress: Progress<T>,
+        wrap: impl FnOnce(Result<T, crate::storage::StoreError>) -> Answer,
+    ) -> Progress<T> {
         let Progress::Done(result) = progress else { return progress };
-        let delay_ms = self.delay_ms();
-        self.late.borrow_mut().put_off(topic, ticket, self.clock.now(), delay_ms, result, wrap)
-    }
-
-    fn delay_ms(&mut self) -> u64 {
-        if self.delay_ms_max == 0 { 0 } else { self.rng.below(self.delay_ms_max + 1) }
+        let mut late = self.late.borrow_mut();
+        if late.stuck.contains(topic) {
+            late.held.push((*topic, ticket, wrap(result)));
+            return Progress::Later;
+        }
+        let delay_ms = if self.delay_ms_max == 0 { 0 } else { self.rng.below(self.delay_ms_max + 1) };
+        if delay_ms == 0 && late.last_append(topic).is_none() {
+            return Progress::Done(result);
+        }
+        let (mut due, answer) = (self.clock.now().plus_ms(delay_ms), wrap(result));
+        if matches!(answer, Answer::Appended(_)) {
+            due = due.max(late.last_append(topic).unwrap_or_default());
+        }
+        late.answers.push_back(Coming { topic: *topic, due, ticket, answer });
+        Progress::Later
     }
 
     /// Says where an entry would go without putting it there.
@@ -129,9 +119,7 @@ impl LateStore {
         ask: impl FnOnce(&mut MemoryStore) -> Progress<T>,
     ) -> Progress<T> {
         let answer = ask(&mut self.inner);
-        let Progress::Done(result) = answer else { return answer };
-        let delay_ms = self.delay_ms();
-        self.late.borrow_mut().put_off(&of.topic, ticket, self.clock.now(), delay_ms, result, |result| Answer::Group(result.map(wrap)))
+        self.answer(&of.topic, ticket, answer, |result| Answer::Group(result.map(wrap)))
     }
 }
 
@@ -210,12 +198,12 @@ impl Store for LateStore {
         self.answer(topic, ticket, deleted, Answer::Deleted)
     }
 
-    fn groups(&mut self) -> Option<&mut dyn GroupStore> {
-        Some(self)
-    }
-
     fn close(&mut self, topic: &Topic) {
         self.inner.close(topic);
+    }
+
+    fn groups(&mut self) -> Option<&mut dyn GroupStore> {
+        Some(self)
     }
 
     fn poll_told(&mut self, now: Moment, _cx: &mut Context<'_>) -> Poll<Told> {
