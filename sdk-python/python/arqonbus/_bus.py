@@ -202,11 +202,9 @@ class Bus(Commands):
         self._native.request(topic, payload, checked(options, RequestOptions), future)
         return await future  # type: ignore[no-any-return]
 
-    async def request_private(
-        self, to: str, payload: object, *, headers: Mapping[str, str] | None = None, timeout: float | None = None
-    ) -> Message:
+    async def request_private(self, to: str, payload: object, **options: Unpack[RequestOptions]) -> Message:
         """Sends a request to one client (`c_…`) or to a user (`user:ada`), whose inbox gets it; the first reply counts."""
-        return await self.request(f"to/{to}", payload, headers=headers, timeout=timeout)
+        return await self.request(f"to/{to}", payload, **options)
 
     async def reply(self, request: Message, payload: object) -> Ack:
         """Answers a request that was received."""

@@ -74,6 +74,24 @@ pub enum Sabotage {
     DropNotices,
     /// The same, and nobody looks for what is missing (G21).
     DropNoticesForGood,
+    /// A job that was acknowledged is given out again (spec 006).
+    ForgetAcks,
+    /// A job whose member is gone is given to nobody (spec 006).
+    LoseJobsOfTheDead,
+}
+
+/// Serves a real bus that breaks a promise; otherwise as [`crate::run`].
+///
+/// # Errors
+/// As [`crate::run`].
+#[cfg(feature = "sabotage")]
+pub async fn run_sabotaged(
+    listener: tokio::net::TcpListener,
+    config: Config,
+    sabotage: Option<Sabotage>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), crate::RunError> {
+    crate::bus::run_sabotaged(listener, config, sabotage, shutdown).await
 }
 
 /// How a bus is begun.

@@ -92,11 +92,9 @@ class Bus:
         """Sends a request and gives the reply."""
         return self._portal.call(self._bus.request(topic, payload, **options))
 
-    def request_private(
-        self, to: str, payload: object, *, headers: Mapping[str, str] | None = None, timeout: float | None = None
-    ) -> Message:
+    def request_private(self, to: str, payload: object, **options: Unpack[RequestOptions]) -> Message:
         """Sends a request to one client (`c_…`) or to a user (`user:ada`), whose inbox gets it; the first reply counts."""
-        return self._portal.call(self._bus.request_private(to, payload, headers=headers, timeout=timeout))
+        return self._portal.call(self._bus.request_private(to, payload, **options))
 
     def reply(self, request: Message, payload: object) -> Ack:
         """Answers a request that was received."""
