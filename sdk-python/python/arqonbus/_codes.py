@@ -24,6 +24,7 @@ __all__ = [
     "LimitExceeded",
     "NoRecipient",
     "NoResponder",
+    "NotHeld",
     "NotJoined",
     "Overloaded",
     "RateLimited",
@@ -51,6 +52,7 @@ ErrorCode: TypeAlias = Literal[
     "forbidden",
     "unknown_channel",
     "not_joined",
+    "not_held",
     "no_recipient",
     "no_responder",
     "id_conflict",
@@ -118,6 +120,10 @@ class NotJoined(Rejected):
     """The client is not joined to that topic or pattern."""
 
 
+class NotHeld(Rejected):
+    """None of the jobs is held by this connection: settled before, timed out, or never given to it."""
+
+
 class NoRecipient(Rejected):
     """Nobody is there to receive a private message."""
 
@@ -172,6 +178,7 @@ BY_CODE: dict[str, type[Rejected]] = {
     "forbidden": Forbidden,
     "unknown_channel": UnknownChannel,
     "not_joined": NotJoined,
+    "not_held": NotHeld,
     "no_recipient": NoRecipient,
     "no_responder": NoResponder,
     "id_conflict": IdConflict,

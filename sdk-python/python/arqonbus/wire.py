@@ -14,6 +14,9 @@ else:
     from typing_extensions import NotRequired
 
 __all__ = [
+    "AckArgs",
+    "AckCommand",
+    "AckResult",
     "Channel",
     "ChannelInfoArgs",
     "ChannelInfoCommand",
@@ -47,6 +50,9 @@ __all__ = [
     "Gap",
     "GapEvent",
     "GapReason",
+    "Group",
+    "GroupStart",
+    "GroupSummary",
     "Headers",
     "HelpArgs",
     "HelpCommand",
@@ -75,6 +81,9 @@ __all__ = [
     "MembersCommand",
     "MembersResult",
     "MessageId",
+    "NackArgs",
+    "NackCommand",
+    "NackResult",
     "PatternPart",
     "Permission",
     "PingArgs",
@@ -114,6 +123,39 @@ __all__ = [
     "Welcome",
     "WelcomeEvent",
 ]
+
+
+class AckArgs(TypedDict):
+    """`ack`: these jobs are done."""
+
+    room: Room
+    """The room."""
+    channel: Channel
+    """The channel."""
+    group: Group
+    """The group."""
+    epoch: Epoch
+    """The epoch of the jobs."""
+    seqs: list[int]
+    """Their seqs."""
+
+
+class AckCommand(TypedDict):
+    """Settle jobs of a work group: they are done."""
+
+    type: Literal["command"]
+    command: Literal["ack"]
+    args: AckArgs
+    id: NotRequired[MessageId | None]
+
+
+class AckResult(TypedDict):
+    """The answer to `ack`. Where none of the jobs is held the answer is `not_held` instead."""
+
+    settled: int
+    """Jobs that are settled by this."""
+    not_held: NotRequired[list[int]]
+    """The seqs of those that this connection does not hold: nothing was done about them."""
 
 
 Channel: TypeAlias = str
@@ -160,6 +202,8 @@ class ChannelInfoResult(TypedDict):
     """What an ack of it survives."""
     retention: Retention
     """How long and how much it holds."""
+    groups: NotRequired[list[GroupSummary]]
+    """Its work groups, by name."""
 
 
 class ChannelSummary(TypedDict):
@@ -238,6 +282,15 @@ class LeaveChannelCommand(TypedDict):
     id: NotRequired[MessageId | None]
 
 
+class NackCommand(TypedDict):
+    """Give jobs of a work group back: at once, after a while, or as dead."""
+
+    type: Literal["command"]
+    command: Literal["nack"]
+    args: NackArgs
+    id: NotRequired[MessageId | None]
+
+
 class ListRoomsCommand(TypedDict):
     """List rooms, by name."""
 
@@ -309,6 +362,8 @@ ClientCommand: TypeAlias = (
     | DeleteChannelCommand
     | JoinChannelCommand
     | LeaveChannelCommand
+    | AckCommand
+    | NackCommand
     | ListRoomsCommand
     | ListChannelsCommand
     | ChannelInfoCommand
@@ -448,6 +503,7 @@ class DeletedEvent(TypedDict):
     data: Deleted
     room: Room
     channel: Channel
+    group: NotRequired[Group | None]
 
 
 Direction: TypeAlias = Literal["forward", "backward"]
@@ -513,6 +569,7 @@ ErrorCode: TypeAlias = Literal[
     "forbidden",
     "unknown_channel",
     "not_joined",
+    "not_held",
     "no_recipient",
     "no_responder",
     "id_conflict",
@@ -547,6 +604,7 @@ class GapEvent(TypedDict):
     data: Gap
     room: Room
     channel: Channel
+    group: NotRequired[Group | None]
 
 
 GapReason: TypeAlias = Literal[
@@ -559,6 +617,39 @@ GapReason: TypeAlias = Literal[
     "limit",
 ]
 """Why messages are missing."""
+
+Group: TypeAlias = str
+"""a group's name is 1 to 64 of A-Z a-z 0-9 _ . - and not only dots, without a leading _"""
+
+class GroupStart(TypedDict):
+    """What a join found of a work group, or began."""
+
+    group: Group
+    """Its name."""
+    created: bool
+    """Whether this join began it."""
+    pending: int
+    """Jobs that were given out and are not settled."""
+    max_in_flight: int
+    """Jobs that this member may hold unsettled."""
+    ack_timeout_ms: int
+    """Milliseconds after which a job that is not settled goes to another member."""
+    deliveries_max: int
+    """Times that a job is given out before it is dead; 0 for no end."""
+
+
+class GroupSummary(TypedDict):
+    """One work group in the answer to `channel_info`."""
+
+    group: Group
+    """Its name."""
+    members: int
+    """Its members."""
+    pending: int
+    """Jobs that were given out and are not settled."""
+    lag: int
+    """Messages that wait to be given out for the first time."""
+
 
 Headers: TypeAlias = dict[str, str]
 """Strings by name, relayed byte for byte; at most 4 KiB as JSON."""
@@ -639,6 +730,12 @@ class JoinArgs(TypedDict):
     """Resume a pattern: what is known of its topics. Those not listed begin with their first held message."""
     presence: NotRequired[bool]
     """Whether to be told who joins and leaves."""
+    group: NotRequired[Group | None]
+    """Share the messages with the members of this work group; for one topic. `since` and `replay` say where a new
+    group begins.
+    """
+    max_in_flight: NotRequired[int | None]
+    """Jobs of the group that may be held unsettled; 16 where it is missing."""
 
 
 class JoinResult(TypedDict):
@@ -648,6 +745,8 @@ class JoinResult(TypedDict):
     """Where delivery begins, for each topic."""
     complete: bool
     """False where a pattern matches more topics than are listed."""
+    group: NotRequired[GroupStart | None]
+    """What was joined, where that is a work group."""
 
 
 class JoinedEvent(TypedDict):
@@ -659,6 +758,7 @@ class JoinedEvent(TypedDict):
     data: Presence
     room: Room
     channel: Channel
+    group: NotRequired[Group | None]
 
 
 class LeaveArgs(TypedDict):
@@ -668,6 +768,8 @@ class LeaveArgs(TypedDict):
     """The room, as it was joined."""
     channel: PatternPart
     """The channel, as it was joined."""
+    group: NotRequired[Group | None]
+    """The work group, as it was joined."""
 
 
 LeaveResult: TypeAlias = dict[str, Any]
@@ -682,6 +784,7 @@ class LeftEvent(TypedDict):
     data: Presence
     room: Room
     channel: Channel
+    group: NotRequired[Group | None]
 
 
 class Limits(TypedDict):
@@ -750,6 +853,8 @@ class Member(TypedDict):
     """The metadata it gave at connect."""
     joined: Timestamp
     """When it joined."""
+    groups: NotRequired[list[Group]]
+    """The work groups that it is in, by name."""
 
 
 class MembersArgs(TypedDict):
@@ -779,12 +884,43 @@ class MembersResult(TypedDict):
 MessageId: TypeAlias = str
 """an id is 1 to 64 of A-Z a-z 0-9 _ . : -"""
 
+class NackArgs(TypedDict):
+    """`nack`: these jobs are not done. Without `delay_ms` and `dead` others get them at once."""
+
+    room: Room
+    """The room."""
+    channel: Channel
+    """The channel."""
+    group: Group
+    """The group."""
+    epoch: Epoch
+    """The epoch of the jobs."""
+    seqs: list[int]
+    """Their seqs."""
+    delay_ms: NotRequired[int | None]
+    """Milliseconds before they are given out again; looked at about once a second."""
+    dead: NotRequired[bool]
+    """Whether they go to the dead-letter topic now, whatever the count."""
+    reason: NotRequired[str | None]
+    """Why, for the header of a dead letter."""
+
+
+class NackResult(TypedDict):
+    """The answer to `nack`. Where none of the jobs is held the answer is `not_held` instead."""
+
+    settled: int
+    """Jobs that were given back by this."""
+    not_held: NotRequired[list[int]]
+    """The seqs of those that this connection does not hold: nothing was done about them."""
+
+
 PatternPart: TypeAlias = str
 """a name is 1 to 64 of A-Z a-z 0-9 _ . - and not only dots; a pattern may end in one *"""
 
 Permission: TypeAlias = Literal[
     "publish",
     "join",
+    "work",
     "history",
     "members",
     "create",
@@ -929,6 +1065,8 @@ class ServerMessage(TypedDict):
     correlation_id: NotRequired[MessageId | None]
     exclude_sender: NotRequired[bool | None]
     headers: NotRequired[Headers | None]
+    group: NotRequired[Group | None]
+    delivery: NotRequired[int | None]
 
 
 ServerResponse: TypeAlias = ResponseOk | ResponseError

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{ChannelSummary, CloseCode, MessageId, Position, Refusal, Room, RoomSummary, TopicStart};
+use arqonbus_protocol::{ChannelSummary, CloseCode, Group, MessageId, Position, Refusal, Room, RoomSummary, TopicStart};
 use bytes::Bytes;
 
 use crate::routing::{LaneId, Op, ShardId};
@@ -31,6 +31,14 @@ pub(crate) enum Delivery {
     Part { conn: Key, gather: u32, part: Part },
     /// Go on with this question, for as long as the connection is there.
     Ask { conn: Key, next: Box<(ShardId, Op)> },
+    /// A connection enters a work group, and is answered.
+    EnterGroup { lane: LaneId, conn: Key, group: Group, request_id: MessageId, reply: Bytes, gap: Option<Bytes> },
+    /// A member's jobs, after what it has to be told before.
+    Jobs { lane: LaneId, conn: Key, group: Group, gap: Option<Bytes>, bodies: Vec<Bytes> },
+    /// A connection leaves a work group.
+    ExitGroup { lane: LaneId, conn: Key, group: Group, reply: Option<Bytes> },
+    /// Go on with this question, whoever is there.
+    Relay { next: Box<(ShardId, Op)> },
     /// Close a connection.
     Close { conn: Key, code: CloseCode },
 }
@@ -44,9 +52,12 @@ impl Delivery {
             | Self::Page { conn, .. }
             | Self::Exit { conn, .. }
             | Self::Part { conn, .. }
+            | Self::EnterGroup { conn, .. }
+            | Self::Jobs { conn, .. }
+            | Self::ExitGroup { conn, .. }
             | Self::Ask { conn, .. }
             | Self::Close { conn, .. } => Some(*conn),
-            Self::Fan { .. } | Self::Room { .. } | Self::Everyone { .. } | Self::Ended { .. } => None,
+            Self::Fan { .. } | Self::Room { .. } | Self::Everyone { .. } | Self::Ended { .. } | Self::Relay { .. } => None,
         }
     }
 }
