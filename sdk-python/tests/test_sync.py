@@ -25,6 +25,8 @@ PAIRS: list[tuple[type[Any], type[Any]]] = [
     (sync.Topic, arqonbus.Topic),
     (sync.Inbox, arqonbus.Inbox),
     (sync.History, arqonbus.History),
+    (sync.Jobs, arqonbus.Jobs),
+    (sync.Job, arqonbus.Job),
     (sync.Responder, arqonbus.Responder),
 ]
 
