@@ -109,7 +109,7 @@ impl Core {
         subscription.phase = Phase::Paused;
         let (member, leaving) = (std::mem::take(&mut subscription.member), subscription.joining.leaving());
         if member {
-            self.send_leave(leaving, now);
+            self.send_leave(&leaving, now);
         }
         self.lose_jobs(id);
     }
@@ -166,7 +166,7 @@ impl Core {
             let left = std::mem::replace(&mut subscription.member, true).then_some(subscription.joining.leaving());
             let args: JoinArgs = subscription.join_args(envelope_bytes_max);
             if let Some(leaving) = left {
-                self.send_leave(leaving, now);
+                self.send_leave(&leaving, now);
             }
             self.wire.send(&encode_command(Some(&request), JoinArgs::NAME, &args));
         }
@@ -201,7 +201,7 @@ impl Core {
         let Some(subscription) = self.subscriptions.by_id(id) else { return };
         let (member, leaving) = (subscription.member, subscription.joining.leaving());
         if member {
-            self.send_leave(leaving, now);
+            self.send_leave(&leaving, now);
         }
         self.end_subscription(id, reason);
     }
@@ -213,7 +213,7 @@ impl Core {
             let (member, leaving) = (std::mem::take(&mut subscription.member), subscription.joining.leaving());
             subscription.phase = Phase::Paused;
             if member {
-                self.send_leave(leaving, now);
+                self.send_leave(&leaving, now);
             }
         }
     }
@@ -225,7 +225,7 @@ impl Core {
     }
 
     /// What an answer to a leave says changes nothing here, so it is only counted.
-    fn send_leave(&mut self, args: LeaveArgs, now: u64) {
+    fn send_leave(&mut self, args: &LeaveArgs, now: u64) {
         if self.live().is_none() {
             return;
         }

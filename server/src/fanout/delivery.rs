@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{ChannelSummary, CloseCode, Group, MessageId, Position, Refusal, Room, RoomSummary, TopicStart};
+use arqonbus_protocol::{ChannelSummary, CloseCode, Group, MessageId, Position, Refusal, Room, RoomSummary, StorageState, TopicStart};
 use bytes::Bytes;
 
 use crate::routing::{LaneId, Op, ShardId};
@@ -122,4 +122,6 @@ pub(crate) struct StatusPart {
     pub(crate) joins: u64,
     pub(crate) held_messages: u64,
     pub(crate) held_bytes: u64,
+    /// What keeps it, and how that is.
+    pub(crate) storage: Option<(&'static str, StorageState)>,
 }

@@ -32,7 +32,7 @@ impl Home {
             self.deliver(&publish.target, &recipients, &body, except);
         }
         if publish.ack {
-            self.egress.ok(&publish.asked, &PublishResult { position: None, durability: Durability::None, duplicate });
+            self.egress.acked(&publish.asked, &PublishResult { position: None, durability: Durability::None, duplicate });
         }
     }
 
