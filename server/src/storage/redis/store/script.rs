@@ -77,6 +77,11 @@ impl Library {
     }
 }
 
+/// The key of a topic's stream; it is there where the topic holds messages.
+pub(crate) fn stream_key(prefix: &str, topic: &Topic) -> String {
+    format!("{{{prefix}:room:{}:channel:{}}}", topic.room, topic.channel)
+}
+
 /// What all questions of one node have in common.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
@@ -102,7 +107,7 @@ impl Caller {
     }
 
     fn tag(&self, topic: &Topic) -> String {
-        format!("{{{}:room:{}:channel:{}}}", self.prefix, topic.room, topic.channel)
+        stream_key(&self.prefix, topic)
     }
 
     /// The topic whose notices come on `channel`.
