@@ -427,7 +427,7 @@ impl StoreError {
     pub(crate) fn refusal(&self) -> Refusal {
         let code = match self {
             Self::Unavailable(_) => ErrorCode::StorageUnavailable,
-            Self::Unknown(_) => ErrorCode::Internal,
+            Self::Unknown(_) => ErrorCode::OutcomeUnknown,
             Self::Full => ErrorCode::Overloaded,
         };
         Refusal::new(code, self.to_string())
