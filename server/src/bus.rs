@@ -6,8 +6,8 @@
 //! ```
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -15,14 +15,19 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{Phase, Readiness};
 use crate::config::Config;
+use crate::peers;
 use crate::shard::{self, Control, HttpJob, Incoming, Shard, Wires};
 use crate::shared::Shared;
-use crate::storage::{Budget, MemoryStore, Store};
+use crate::storage::redis::{Link, LinkError, OpenError};
 use crate::telemetry::{Activity, Metrics, Signal, Telemetry};
 use crate::transport::listener;
 use crate::transport::surface::{Surface, router};
 
+mod stores;
 mod voice;
+
+/// How long the last word to other nodes may take.
+const GOODBYE: Duration = Duration::from_millis(500);
 
 /// Why a bus could not start.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +35,21 @@ pub enum StartError {
     /// The system gave no random numbers.
     #[error("the system gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),
+    /// Redis cannot be reached with this configuration.
+    #[error("the store cannot be used: {0}")]
+    Store(#[from] OpenError),
     /// A shard's thread could not be started.
     #[error("a shard could not be started: {0}")]
     Thread(#[from] std::io::Error),
+}
+
+impl From<peers::StartError> for StartError {
+    fn from(error: peers::StartError) -> Self {
+        match error {
+            peers::StartError::Thread(error) => Self::Thread(error),
+            peers::StartError::Open(error) => Self::Store(error),
+        }
+    }
 }
 
 /// Why [`run`] ended other than by its shutdown.
@@ -41,6 +58,9 @@ pub enum RunError {
     /// It could not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// Redis is away, and the bus may not start without it.
+    #[error("the store cannot be reached: {0}; set storage.redis.start_without to start all the same")]
+    Store(#[from] LinkError),
     /// The listener has no address.
     #[error("the listener failed: {0}")]
     Listen(#[from] std::io::Error),
@@ -59,6 +79,10 @@ pub(crate) struct Inner {
     shards: Vec<Shard>,
     /// Connections placed on each shard.
     loads: Arc<Vec<AtomicUsize>>,
+    /// The shard that stands for the other nodes, until it has said goodbye.
+    peers: Mutex<Option<peers::post::Running>>,
+    /// The way to Redis, where logs are kept there.
+    link: Option<Link>,
 }
 
 /// Serves the bus on `listener` until `shutdown` resolves, then drains it.
@@ -86,33 +110,71 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Ou
     Ok(())
 }
 
+/// The same with a promise broken.
+#[cfg(feature = "sabotage")]
+pub(crate) async fn run_sabotaged(
+    listener: TcpListener,
+    config: Config,
+    sabotage: Option<crate::sim::Sabotage>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), RunError> {
+    let bus = Bus::start_as(config, |shared| shared.sabotage = sabotage)?;
+    bus.serve(listener, shutdown).await?;
+    bus.drain().await;
+    Ok(())
+}
+
 impl Bus {
     /// Starts the shards. To be called within a tokio runtime, which carries what is not a shard's: HTTP, telemetry.
     ///
     /// # Errors
     /// Where threads or random numbers cannot be had.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_as(config, |_| {})
+    }
+
+    fn start_as(config: Config, change: impl FnOnce(&mut Shared)) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::default());
         let (telemetry, stream) = Telemetry::new(Arc::clone(&metrics), &config.telemetry);
         let shards = match config.shards {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             shards => shards,
         };
-        let budget = Arc::new(Budget::new(config.history_total_bytes));
-        let shared = Arc::new(Shared::new(config, shards, metrics, telemetry, Arc::new(Readiness::default()))?);
-        let (ways, wires): (Vec<_>, Vec<_>) = (0..shards).map(|_| Wires::new()).unzip();
+        let mut shared = Shared::new(config, shards, metrics, telemetry, Arc::new(Readiness::default()))?;
+        change(&mut shared);
+        let shared = Arc::new(shared);
+        let (makes, link) = stores::stores(&shared)?;
+        let mut makes = makes.into_iter();
+        let (mut ways, wires): (Vec<_>, Vec<_>) = (0..shards).map(|_| Wires::new()).unzip();
+        let peers = match shared.abroad {
+            Some(_) => {
+                let (way, wires) = Wires::new();
+                let peers = peers::post::spawn(Arc::clone(&shared), wires, ways.clone())?;
+                ways.push(way);
+                Some(peers)
+            }
+            None => None,
+        };
         let shards = (0..).zip(wires).map(|(id, wires)| {
-            let (budget, salt) = (Arc::clone(&budget), shared.random());
-            let ids_max = shared.config.ids_of_logs_max(shared.shards);
-            let store = move || Box::new(MemoryStore::new(salt, budget).remembering(ids_max)) as Box<dyn Store>;
+            let store = makes.next().expect("there is a store for each shard");
             shard::spawn(id, Arc::clone(&shared), wires, ways.clone(), store)
         });
         let shards: Vec<Shard> = shards.collect::<Result<_, _>>()?;
         let loads = Arc::new(shards.iter().map(|_| AtomicUsize::new(0)).collect());
-        let bus = Self { inner: Arc::new(Inner { shared, shards, loads }) };
+        let bus = Self { inner: Arc::new(Inner { shared, shards, loads, peers: Mutex::new(peers), link }) };
         bus.begin_telling(stream);
         bus.inner.shared.readiness.enter(Phase::Ready);
         Ok(bus)
+    }
+
+    /// Waits until this node knows the others that share its store, at most as long as they may take to answer. To be done before clients are served:
+    /// what they ask is then asked of everybody.
+    pub async fn meet(&self) {
+        let peers = self.inner.peers.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(peers::post::Running::readiness);
+        if let Some(ready) = peers {
+            let redis = &self.inner.shared.config.storage.redis;
+            ready.wait(Duration::from_millis(redis.connect_ms + redis.node_answer_ms)).await;
+        }
     }
 
     /// The HTTP and WebSocket surface, to be mounted into an axum application of your own.
@@ -131,12 +193,14 @@ impl Bus {
     /// Serves the surface on `listener` until `shutdown` resolves. Connections that are open then stay open.
     ///
     /// # Errors
-    /// Where the listener has no address, or one that is open to the world without leave.
+    /// Where the listener has no address, or one that is open to the world without leave; or where the store is out of reach and must not be.
     pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         let listen = listener.local_addr()?;
         if !listen.ip().is_loopback() && !self.inner.shared.config.allow_public_without_auth {
             return Err(RunError::Public(listen));
         }
+        stores::found(&self.inner.shared, self.inner.link.as_ref()).await?;
+        self.meet().await;
         self.inner.shared.telemetry.tell(&Signal::Started { listen });
         listener::accept(listener, self.router(), Arc::clone(&self.inner.shared), shutdown).await;
         Ok(())
@@ -179,6 +243,10 @@ impl Bus {
         };
         let _ = tokio::time::timeout(deadline, closed).await;
         shared.telemetry.tell(&Signal::Drained { cut: shared.metrics.connections.value() });
+        let peers = self.inner.peers.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(peers) = peers {
+            peers.say_goodbye(GOODBYE).await;
+        }
         self.inner.tell_shards(|| Control::Stop).await;
     }
 

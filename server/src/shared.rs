@@ -1,16 +1,16 @@
 //! What every shard of one bus has in common: configuration, clock, identity, telemetry, and a few counts.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arqonbus_protocol::{ClientId, ErrorCode, MessageId, Timestamp, Topic, Welcome};
+use arqonbus_protocol::{ClientId, ErrorCode, MessageId, StorageState, Timestamp, Topic, Welcome};
 
 use crate::admin::{Phase, Readiness};
 use crate::census::Census;
 use crate::clock::{Clock, Moment};
-use crate::config::Config;
+use crate::config::{Config, StorageKind};
 use crate::hash::Homes;
-use crate::routing::Asked;
+use crate::routing::{Asked, ShardId};
 use crate::session::{Identity, ResumeKeys};
 use crate::telemetry::{Metrics, Signal, Telemetry};
 
@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) node: ClientId,
     pub(crate) shards: usize,
+    /// The shard that stands for the other nodes, where there may be any.
+    pub(crate) abroad: Option<ShardId>,
     pub(crate) homes: Homes,
     pub(crate) resume_keys: ResumeKeys,
     pub(crate) metrics: Arc<Metrics>,
@@ -36,6 +38,8 @@ pub(crate) struct Shared {
     drain_ends: AtomicU64,
     /// What each shard last told of itself.
     held: Vec<[AtomicU64; HELD]>,
+    /// How each shard's store is, and what was last told of all of them.
+    storage: Mutex<(Vec<StorageState>, StorageState)>,
     /// A promise that this bus breaks, so that a test can show that it would notice.
     #[cfg(any(test, feature = "sim"))]
     pub(crate) sabotage: Option<crate::sim::Sabotage>,
@@ -62,7 +66,9 @@ impl Shared {
     ) -> Result<Self, getrandom::Error> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)?;
-        let chance = Chance { secret, node: getrandom::u64()?, random: getrandom::u64()?, homes: Homes::new(shards) };
+        let homes = Homes::new(shards);
+        let homes = if config.storage.kind == StorageKind::Redis { homes.shared() } else { homes };
+        let chance = Chance { secret, node: getrandom::u64()?, random: getrandom::u64()?, homes };
         Ok(Self::with(config, shards, metrics, telemetry, readiness, Clock::start(), chance))
     }
 
@@ -76,7 +82,9 @@ impl Shared {
         clock: Clock,
         chance: Chance,
     ) -> Self {
+        let several = config.storage.kind == StorageKind::Redis;
         Self {
+            abroad: several.then(|| u16::try_from(shards).expect("there are fewer than 2^16 shards")),
             config,
             clock,
             node: ClientId::node(chance.node),
@@ -91,6 +99,7 @@ impl Shared {
             random: AtomicU64::new(chance.random),
             drain_ends: AtomicU64::new(0),
             held: (0..shards).map(|_| Default::default()).collect(),
+            storage: Mutex::new((vec![StorageState::Healthy; shards], StorageState::Healthy)),
             #[cfg(any(test, feature = "sim"))]
             sabotage: None,
         }
@@ -98,6 +107,11 @@ impl Shared {
 
     pub(crate) fn shard_ids(&self) -> u16 {
         u16::try_from(self.shards).expect("there are fewer than 2^16 shards")
+    }
+
+    /// Ways that lead from a shard: to each shard, and to the one that stands for other nodes.
+    pub(crate) fn ways(&self) -> usize {
+        self.shards + usize::from(self.abroad.is_some())
     }
 
     /// 64 bits that spread well and are not secret (SplitMix64; Steele, Lea and Flood 2014).
@@ -198,6 +212,16 @@ impl Shared {
     /// Lets telemetry know of input that could not be read.
     pub(crate) fn tell_unreadable(&self, who: &Identity, id: Option<MessageId>, code: ErrorCode) {
         self.telemetry.tell(&Signal::Refused { client: Some(who.client), topic: None, command: None, id, code });
+    }
+
+    /// Takes how one shard's store is, and tells how all of them together are where that has changed.
+    pub(crate) fn tell_storage(&self, shard: u16, state: StorageState) {
+        let mut storage = self.storage.lock().unwrap_or_else(PoisonError::into_inner);
+        storage.0[usize::from(shard)] = state;
+        let worst = storage.0.iter().copied().max_by_key(|state| state.severity()).unwrap_or(state);
+        if std::mem::replace(&mut storage.1, worst) != worst {
+            self.telemetry.tell(&Signal::Storage { state: worst });
+        }
     }
 
     /// Takes one shard's gauges, and sets those of the bus: joins, messages and bytes held.

@@ -39,6 +39,8 @@ pub enum Item {
         /// Who deleted it.
         by: ClientId,
     },
+    /// So many messages of an inbox gave way; told before the first one after them.
+    Missed(u64),
     /// A job of a work group; [`Jobs`](super::Jobs) makes more of it.
     Job {
         /// What.
@@ -48,8 +50,6 @@ pub enum Item {
     },
     /// So many jobs of a work group went to others.
     JobsLost(u64),
-    /// So many messages of an inbox gave way; told before the first one after them.
-    Missed(u64),
     /// The last item: why nothing more comes.
     Ended(EndReason),
 }
@@ -228,7 +228,7 @@ impl Item {
             Self::Message(message) | Self::Job { message, .. } => {
                 MESSAGE_OVERHEAD_BYTES + message.payload_json().len() + message.headers_json().map_or(0, str::len)
             }
-            Self::Gap { .. } | Self::Presence { .. } | Self::Deleted { .. } | Self::JobsLost(_) | Self::Missed(_) | Self::Ended(_) => {
+            Self::Gap { .. } | Self::Presence { .. } | Self::Deleted { .. } | Self::Missed(_) | Self::JobsLost(_) | Self::Ended(_) => {
                 MESSAGE_OVERHEAD_BYTES
             }
         }

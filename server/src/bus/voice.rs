@@ -58,7 +58,18 @@ fn message(shared: &Shared, node: &Arc<Identity>, activity: &Activity) -> Op {
     let entry = Entry::encode(&Delivery { head, headers: None, payload: RawJson::from_encoder(&activity.payload), job: None });
     // Nobody waits for an answer, so it goes to no connection.
     let asked = Asked { conn: ConnId { shard: 0, key: Key::NOBODY }, who: Arc::clone(node), request_id: id, command: None };
-    let publish =
-        PublishOp { asked, target, entry, fingerprint: None, request: false, ack: false, exclude_sender: false, received_us: 0, then: None };
+    let publish = PublishOp {
+        asked,
+        target,
+        entry,
+        fingerprint: None,
+        request: false,
+        ack: false,
+        exclude_sender: false,
+        asked_abroad: false,
+        resent: false,
+        received_us: 0,
+        then: None,
+    };
     Op::Lane(activity.topic, LaneOp::Publish(Box::new(publish)))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{ErrorCode, Position, Refusal, Timestamp, Topic};
+use arqonbus_protocol::{ErrorCode, Position, Refusal, StorageState, Timestamp, Topic};
 use indexmap::IndexSet;
 
 use super::directory::Directory;
@@ -10,7 +10,7 @@ use super::groups::GroupOp;
 use super::lane::Pending;
 use super::op::{Asked, LaneId, LaneOp, Op, PublishOp, ShardId};
 use super::patterns::PatternMember;
-use super::{ConnId, Egress, Lane};
+use super::{Abroad, ConnId, Egress, Lane};
 use crate::clock::Moment;
 use crate::hash::{Map, State};
 use crate::session::Identity;
@@ -53,6 +53,8 @@ pub(crate) struct Home {
     pub(crate) upkeep_from: usize,
     /// Ids forgotten early, as far as telemetry knows.
     pub(crate) told_evicted: u64,
+    /// How the store was when it was last looked at.
+    pub(crate) storage_state: StorageState,
 }
 
 /// What was done since the metrics were last told.
@@ -71,7 +73,7 @@ impl Home {
         let node = Arc::new(Identity::bare(shared.node));
         Self {
             shard,
-            egress: Egress::new(shared.shards),
+            egress: Egress::new(shared.shards, shared.ways()),
             shared,
             store,
             lanes: Slots::default(),
@@ -92,6 +94,7 @@ impl Home {
             timestamp,
             upkeep_from: 0,
             told_evicted: 0,
+            storage_state: StorageState::Healthy,
         }
     }
 
@@ -115,7 +118,7 @@ impl Home {
     pub(crate) fn ask(&mut self, op: Op) {
         match op {
             Op::Lane(topic, op) => self.ask_topic(topic, op),
-            Op::Send(publish) => self.send(&publish),
+            Op::Send(publish) => self.send(publish),
             Op::JoinPattern { asked, gather, args } => self.join_pattern(&asked, gather, &args),
             Op::LeavePattern { conn, pattern, gather } => self.leave_pattern(conn, &pattern, gather),
             Op::Unname { lane, conn } => self.ask_lane(lane.key, LaneOp::Unname { conn }),
@@ -123,17 +126,18 @@ impl Home {
             Op::Part { lane, conn } => self.part(lane.key, conn),
             Op::PartGroup { lane, conn, group } => self.ask_lane(lane.key, LaneOp::Group(GroupOp::Part { conn, group })),
             Op::PartPatterns { conn } => self.patterns.retain(|member| member.conn != conn),
-            Op::Register { asked, reply } => self.register(&asked, reply),
+            Op::Register { asked, reply, resumed } => self.register(&asked, reply, resumed),
             Op::Unregister { client, conn } => self.directory.remove_client(&client, conn),
             Op::RegisterUser { user, conn, then } => {
                 self.directory.add_user(user, conn);
                 self.egress.push(conn.shard, crate::fanout::Delivery::Ask { conn: conn.key, next: then });
             }
             Op::UnregisterUser { user, conn } => self.directory.remove_user(&user, conn),
-            Op::Kick { asked, target, code } => self.kick(&asked, &target, code),
+            Op::Kick { asked, whom } => self.kick(asked, whom),
             Op::ListRooms { asked, gather, args } => self.list_rooms(&asked, gather, &args),
             Op::ListChannels { asked, gather, args } => self.list_channels(&asked, gather, &args),
             Op::Status { asked, gather } => self.status(&asked, gather),
+            Op::Peer(op) => self.peer(*op),
         }
     }
 
@@ -156,24 +160,26 @@ impl Home {
     }
 
     pub(super) fn ask_topic(&mut self, topic: Topic, op: LaneOp) {
-        if let Some(key) = self.lane_for(topic, &op) {
+        if let Some(op) = self.unless_abroad(topic, op)
+            && let Some(key) = self.lane_for(topic, &op)
+        {
             self.ask_lane(key, op);
         }
     }
 
     /// The lane of `topic`, begun where the question begins one; answers the question itself where there is none.
-    fn lane_for(&mut self, topic: Topic, op: &LaneOp) -> Option<Key> {
+    pub(super) fn lane_for(&mut self, topic: Topic, op: &LaneOp) -> Option<Key> {
         if let Some(key) = self.by_topic.get(&topic) {
             return Some(*key);
         }
         let unknown = || Refusal::new(ErrorCode::UnknownChannel, "there is no such channel");
         let (asked, begins) = match op {
-            LaneOp::Publish(publish) if publish.request => {
+            LaneOp::Publish(publish) if publish.request && !publish.asked_abroad => {
                 self.refuse(&publish.asked, Some(topic), &Refusal::new(ErrorCode::NoResponder, "nobody is there to answer"));
                 return None;
             }
             // The server's own channels appear when the server uses them.
-            LaneOp::Publish(publish) if publish.asked.who.is_node() => (&publish.asked, true),
+            LaneOp::Publish(publish) if publish.asked.who.is_node() || publish.asked_abroad => (&publish.asked, true),
             LaneOp::Publish(publish) => (&publish.asked, !topic.is_reserved() && self.shared.config.creates_on_use(&topic)),
             LaneOp::Join(join) => (&join.asked, self.shared.may_be_joined(&topic)),
             LaneOp::Create { asked, .. } => (asked, true),
@@ -231,6 +237,7 @@ impl Home {
         self.shared.telemetry.tell(&Signal::Created { topic, client: by });
         self.answered(key, ticket, Pending::Open, opened, Self::opened);
         self.let_patterns_in(key, &topic);
+        self.abroad(Abroad::Watch { topic, list: false });
         key
     }
 
@@ -274,7 +281,7 @@ impl Home {
             LaneOp::Create { asked, args } => self.create(key, &asked, *args),
             LaneOp::Delete { asked, args } => self.delete(key, asked, args),
             LaneOp::Info { asked, args } => self.info(key, asked, args),
-            LaneOp::Members { asked, args } => self.members(key, &asked, &args),
+            LaneOp::Members { asked, args } => self.members(key, asked, args),
             LaneOp::History { asked, args } => self.history(key, asked, args),
             LaneOp::CatchUp { conn, from } => self.catch_up(key, conn, from),
             LaneOp::Born { asked, presence } => self.enter_newborn(key, &asked, presence),
@@ -353,8 +360,8 @@ impl Home {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         if let Answer::Appended(result) = answer {
             let Some(at) = lane.appending.iter().position(|(appending, _)| *appending == ticket) else { return };
-            let Some((_, publish)) = lane.appending.remove(at) else { return };
-            return self.published(key, publish, result);
+            let Some((_, mut publish)) = lane.appending.remove(at) else { return };
+            return self.published(key, &mut publish, result);
         }
         let Some((_, pending)) = lane.waiting.take() else { return };
         match answer {
@@ -372,7 +379,7 @@ impl Home {
             Pending::Op(LaneOp::Join(join)) => self.joined(key, &join, page),
             Pending::Op(LaneOp::CatchUp { conn, from }) => self.caught_up(key, conn, from, page),
             Pending::Op(LaneOp::History { asked, args }) => self.history_read(key, &asked, &args, page),
-            Pending::Op(LaneOp::Info { asked, .. }) => self.info_read(key, &asked, page),
+            Pending::Op(LaneOp::Info { asked, .. }) => self.info_read(key, asked, page),
             other @ (Pending::Open | Pending::Op(_)) => unreachable!("only these read, not {other:?}"),
         }
     }
@@ -420,6 +427,7 @@ impl StoreError {
     pub(crate) fn refusal(&self) -> Refusal {
         let code = match self {
             Self::Unavailable(_) => ErrorCode::StorageUnavailable,
+            Self::Unknown(_) => ErrorCode::Internal,
             Self::Full => ErrorCode::Overloaded,
         };
         Refusal::new(code, self.to_string())

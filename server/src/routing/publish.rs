@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{Durability, ErrorCode, EventBody, Gap, GapReason, Position, PublishResult, Refusal, Topic, encode_event};
+use arqonbus_protocol::{CloseCode, Durability, ErrorCode, EventBody, Gap, GapReason, Position, PublishResult, Refusal, Topic, encode_event};
 use bytes::Bytes;
 
-use super::Home;
 use super::lane::Lane;
 use super::op::PublishOp;
+use super::{Abroad, Home};
 use crate::fanout::Delivery;
 use crate::slots::Key;
 use crate::storage::{Appended, Entry, Progress, StoreError, Verdict};
@@ -16,9 +16,12 @@ impl Home {
     pub(super) fn publish(&mut self, key: Key, mut publish: Box<PublishOp>) {
         let Some(lane) = self.lanes.get(key) else { return };
         let topic = lane.topic;
-        let alone = publish.request && !lane.reaches_another_than(publish.asked.conn);
+        let alone = publish.request && !publish.asked_abroad && !lane.reaches_another_than(publish.asked.conn);
         // A request that was stored is not refused when it comes again and the responder is gone.
         if alone && !self.was_requested(&publish) {
+            if self.has_peers() {
+                return self.abroad(Abroad::Request { topic, publish });
+            }
             return self.refuse(&publish.asked, Some(topic), &Refusal::new(ErrorCode::NoResponder, "nobody is there to answer"));
         }
         if !publish.asked.who.is_node() {
@@ -28,12 +31,12 @@ impl Home {
         // Nobody reads the text again: the store may write the position into it.
         let entry = Entry { text: std::mem::take(&mut publish.entry.text), ..publish.entry };
         match self.store.append(&topic, entry, publish.fingerprint, self.now, ticket) {
-            Progress::Done(appended) => self.published(key, publish, appended),
+            Progress::Done(appended) => self.published(key, &mut publish, appended),
             Progress::Later => self.await_append(key, ticket, publish),
         }
     }
 
-    pub(super) fn published(&mut self, key: Key, mut publish: Box<PublishOp>, appended: Result<Appended, StoreError>) {
+    pub(super) fn published(&mut self, key: Key, publish: &mut PublishOp, appended: Result<Appended, StoreError>) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let topic = lane.topic;
         let is_held = !matches!(appended, Ok(Appended::Unheld { .. }));
@@ -44,15 +47,19 @@ impl Home {
                     lane.flush(&mut self.egress);
                     lane.fan(&Arc::from([gap]), None, &mut self.egress);
                 }
-                lane.head = position;
                 lane.idle_since = None;
+                // What was read to fill a hole has been told already.
+                let is_new = position.epoch != lane.head.epoch || position.seq > lane.head.seq;
+                if is_new {
+                    lane.head = position;
+                }
                 if let Some(fingerprint) = publish.fingerprint.filter(|_| publish.request) {
                     self.sent.remember(fingerprint, (), self.now);
                 }
-                if publish.exclude_sender {
+                if is_new && publish.exclude_sender {
                     lane.flush(&mut self.egress);
                     lane.fan(&Arc::from([body]), Some(publish.asked.conn), &mut self.egress);
-                } else if lane.gather(body) {
+                } else if is_new && lane.gather(body) {
                     self.gathered.push(key);
                 }
                 self.stock(key);
@@ -62,6 +69,11 @@ impl Home {
             Ok(Appended::Conflict) => {
                 return self.refuse(&publish.asked, Some(topic), &id_conflict());
             }
+            // A refusal would say that it is not stored.
+            Err(StoreError::Unknown(_)) if publish.resent => {
+                let (conn, code) = (publish.asked.conn, CloseCode::StorageUnavailable);
+                return self.egress.push(conn.shard, Delivery::Close { conn: conn.key, code });
+            }
             Err(error) => return self.refuse_store(&publish.asked, Some(topic), &error),
         };
         if let Some(next) = publish.then.take() {
@@ -69,7 +81,7 @@ impl Home {
         }
         if publish.ack {
             let durability = if is_held { self.durability(key) } else { Durability::None };
-            self.egress.ok(&publish.asked, &PublishResult { position: Some(position), durability, duplicate });
+            self.egress.acked(&publish.asked, &PublishResult { position: Some(position), durability, duplicate });
         }
     }
 

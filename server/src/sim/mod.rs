@@ -62,10 +62,36 @@ pub enum Sabotage {
     TrimSilently,
     /// A slow reader's queue has no bound (G14).
     NoOutboxBound,
+    /// Redis' data counts as the same, whatever happened to it (G10).
+    IgnoreIncarnation,
+    /// Members are not told of a new epoch (G10).
+    NoEpochGap,
+    /// Members are not told that Redis is away (G12).
+    DegradeSilently,
+    /// What Redis has missed or lost is not given to it again (G4, G12).
+    ForgetOnOutage,
+    /// A hundredth of what other nodes tell is lost: a fault, which breaks nothing.
+    DropNotices,
+    /// The same, and nobody looks for what is missing (G21).
+    DropNoticesForGood,
     /// A job that was acknowledged is given out again (spec 006).
     ForgetAcks,
     /// A job whose member is gone is given to nobody (spec 006).
     LoseJobsOfTheDead,
+}
+
+/// Serves a real bus that breaks a promise; otherwise as [`crate::run`].
+///
+/// # Errors
+/// As [`crate::run`].
+#[cfg(feature = "sabotage")]
+pub async fn run_sabotaged(
+    listener: tokio::net::TcpListener,
+    config: Config,
+    sabotage: Option<Sabotage>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), crate::RunError> {
+    crate::bus::run_sabotaged(listener, config, sabotage, shutdown).await
 }
 
 /// How a bus is begun.

@@ -1,7 +1,7 @@
 //! A memory store that answers late, and breaks promises where it is told to.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -12,48 +12,36 @@ use crate::clock::Moment;
 use crate::clock::manual::ManualClock;
 use crate::storage::{
     Answer, Appended, Claimed, Entry, Fingerprint, Freed, GroupAnswer, GroupBegin, GroupId, GroupOpened, GroupSettings, GroupStore, Holder, Jobs,
-    LogSettings, LogState, MemoryStore, Outcome, Page, Progress, ReadRange, Settled, Store, StoreCounters, StoreError, Ticket, Told, Want, Whose,
+    LogSettings, LogState, MemoryStore, Outcome, Page, Progress, ReadRange, Settled, Store, StoreCounters, Ticket, Told, Want, Whose,
 };
 
-/// Answers that are on their way, each with its moment.
+/// Answers that are on their way, each with its moment. The appends of one topic keep their order.
 #[derive(Debug, Default)]
 pub(super) struct Late {
-    answers: VecDeque<(Moment, Ticket, Answer)>,
+    answers: VecDeque<Coming>,
     /// Topics whose questions are answered only once they are let go.
     pub(super) stuck: HashSet<Topic>,
     held: Vec<(Topic, Ticket, Answer)>,
-    /// When the last answer about a topic is due: what a store says of one log is in order.
-    last_due: HashMap<Topic, Moment>,
+}
+
+#[derive(Debug)]
+struct Coming {
+    topic: Topic,
+    due: Moment,
+    ticket: Ticket,
+    answer: Answer,
 }
 
 impl Late {
     /// When the first answer is due.
     pub(super) fn next_due(&self) -> Option<Moment> {
-        self.answers.iter().map(|(due, ..)| *due).min()
+        self.answers.iter().map(|coming| coming.due).min()
     }
 
-    /// Takes an answer that comes in so many milliseconds, or after those that came before; gives it back where that is now.
-    fn put_off<T>(
-        &mut self,
-        topic: &Topic,
-        ticket: Ticket,
-        now: Moment,
-        delay_ms: u64,
-        result: Result<T, StoreError>,
-        wrap: impl FnOnce(Result<T, StoreError>) -> Answer,
-    ) -> Progress<T> {
-        if self.stuck.contains(topic) {
-            self.held.push((*topic, ticket, wrap(result)));
-            return Progress::Later;
-        }
-        let before = self.last_due.get(topic).copied().filter(|due| *due >= now);
-        if delay_ms == 0 && before.is_none() {
-            return Progress::Done(result);
-        }
-        let due = now.plus_ms(delay_ms).max(before.unwrap_or(now));
-        self.last_due.insert(*topic, due);
-        self.answers.push_back((due, ticket, wrap(result)));
-        Progress::Later
+    /// When the last append of `topic` is answered.
+    fn last_append(&self, topic: &Topic) -> Option<Moment> {
+        let mut appends = self.answers.iter().filter(|coming| coming.topic == *topic && matches!(coming.answer, Answer::Appended(_)));
+        appends.next_back().map(|coming| coming.due)
     }
 
     /// Lets the questions of `topic` be answered.
@@ -61,7 +49,7 @@ impl Late {
         self.stuck.remove(topic);
         let (freed, held) = std::mem::take(&mut self.held).into_iter().partition(|(stuck, ..)| stuck == topic);
         self.held = held;
-        self.answers.extend(Vec::into_iter(freed).map(|(_, ticket, answer)| (now, ticket, answer)));
+        self.answers.extend(Vec::into_iter(freed).map(|(topic, ticket, answer)| Coming { topic, due: now, ticket, answer }));
     }
 }
 
@@ -83,14 +71,29 @@ impl LateStore {
     }
 
     /// Gives an answer now or later.
-    fn answer<T>(&mut self, topic: &Topic, ticket: Ticket, progress: Progress<T>, wrap: fn(Result<T, StoreError>) -> Answer) -> Progress<T> {
+    fn answer<T>(
+        &mut self,
+        topic: &Topic,
+        ticket: Ticket,
+        progress: Progress<T>,
+        wrap: impl FnOnce(Result<T, crate::storage::StoreError>) -> Answer,
+    ) -> Progress<T> {
         let Progress::Done(result) = progress else { return progress };
-        let delay_ms = self.delay_ms();
-        self.late.borrow_mut().put_off(topic, ticket, self.clock.now(), delay_ms, result, wrap)
-    }
-
-    fn delay_ms(&mut self) -> u64 {
-        if self.delay_ms_max == 0 { 0 } else { self.rng.below(self.delay_ms_max + 1) }
+        let mut late = self.late.borrow_mut();
+        if late.stuck.contains(topic) {
+            late.held.push((*topic, ticket, wrap(result)));
+            return Progress::Later;
+        }
+        let delay_ms = if self.delay_ms_max == 0 { 0 } else { self.rng.below(self.delay_ms_max + 1) };
+        if delay_ms == 0 && late.last_append(topic).is_none() {
+            return Progress::Done(result);
+        }
+        let (mut due, answer) = (self.clock.now().plus_ms(delay_ms), wrap(result));
+        if matches!(answer, Answer::Appended(_)) {
+            due = due.max(late.last_append(topic).unwrap_or_default());
+        }
+        late.answers.push_back(Coming { topic: *topic, due, ticket, answer });
+        Progress::Later
     }
 
     /// Says where an entry would go without putting it there.
@@ -116,9 +119,7 @@ impl LateStore {
         ask: impl FnOnce(&mut MemoryStore) -> Progress<T>,
     ) -> Progress<T> {
         let answer = ask(&mut self.inner);
-        let Progress::Done(result) = answer else { return answer };
-        let delay_ms = self.delay_ms();
-        self.late.borrow_mut().put_off(&of.topic, ticket, self.clock.now(), delay_ms, result, |result| Answer::Group(result.map(wrap)))
+        self.answer(&of.topic, ticket, answer, |result| Answer::Group(result.map(wrap)))
     }
 }
 
@@ -197,19 +198,19 @@ impl Store for LateStore {
         self.answer(topic, ticket, deleted, Answer::Deleted)
     }
 
-    fn groups(&mut self) -> Option<&mut dyn GroupStore> {
-        Some(self)
-    }
-
     fn close(&mut self, topic: &Topic) {
         self.inner.close(topic);
     }
 
+    fn groups(&mut self) -> Option<&mut dyn GroupStore> {
+        Some(self)
+    }
+
     fn poll_told(&mut self, now: Moment, _cx: &mut Context<'_>) -> Poll<Told> {
         let mut late = self.late.borrow_mut();
-        let due = late.answers.iter().position(|(due, ..)| *due <= now);
+        let due = late.answers.iter().position(|coming| coming.due <= now);
         match due.and_then(|at| late.answers.remove(at)) {
-            Some((_, ticket, answer)) => Poll::Ready(Told::Answer(ticket, answer)),
+            Some(Coming { ticket, answer, .. }) => Poll::Ready(Told::Answer(ticket, answer)),
             None => Poll::Pending,
         }
     }

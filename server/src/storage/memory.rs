@@ -243,12 +243,12 @@ impl Store for MemoryStore {
         Progress::Done(Ok(()))
     }
 
-    fn groups(&mut self) -> Option<&mut dyn GroupStore> {
-        Some(self)
-    }
-
     fn close(&mut self, topic: &Topic) {
         self.forget(topic);
+    }
+
+    fn groups(&mut self) -> Option<&mut dyn GroupStore> {
+        Some(self)
     }
 
     fn is_forgettable(&mut self, topic: &Topic, now: Moment) -> bool {

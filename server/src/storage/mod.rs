@@ -17,7 +17,7 @@ pub mod suite;
 
 use std::task::{Context, Poll};
 
-use arqonbus_protocol::{ClientId, Direction, Durability, Epoch, GapReason, Position, StorageStatus, Timestamp, Topic};
+use arqonbus_protocol::{ClientId, Direction, Durability, Epoch, GapReason, Position, StorageState, StorageStatus, Timestamp, Topic};
 use bytes::Bytes;
 
 pub use budget::{Budget, StoreCounters};
@@ -97,6 +97,9 @@ pub enum StoreError {
     /// Certainly not done; may work later.
     #[error("the store is out of reach: {0}")]
     Unavailable(String),
+    /// It may have been done, or not.
+    #[error("whether the store has done it is unknown: {0}")]
+    Unknown(String),
     /// Certainly not done: the bound on memory is reached and nothing may be given up.
     #[error("the store is full")]
     Full,
@@ -221,7 +224,8 @@ pub trait Store {
     /// Opens the topic's log, begun anew where there is none, and keeps to `settings` from now on.
     fn open(&mut self, topic: &Topic, settings: &LogSettings, now: Moment, ticket: Ticket) -> Progress<LogState>;
 
-    /// Appends to an open log, unless `fingerprint` says that it was appended before.
+    /// Appends to an open log, unless `fingerprint` says that it was appended before. Many may be asked at once; those of one topic are answered
+    /// in the order in which they were asked.
     fn append(&mut self, topic: &Topic, entry: Entry, fingerprint: Option<Fingerprint>, now: Moment, ticket: Ticket) -> Progress<Appended>;
 
     /// Reads from an open log.
@@ -258,6 +262,11 @@ pub trait Store {
 
     /// How it is, and what it holds.
     fn status(&self) -> StorageStatus;
+
+    /// How it is; cheap enough to be asked after everything that it tells.
+    fn state(&self) -> StorageState {
+        StorageState::Healthy
+    }
 }
 
 /// Makes epochs that no other log of this process, nor of another with other `salt`, has had.

@@ -101,8 +101,28 @@ metrics! {
     dedup_evicted: Counter = "arqonbus_dedup_evicted_total" "ids",
     /// Idle empty topics forgotten. Kept by `tell`.
     topics_forgotten: Counter = "arqonbus_topics_forgotten_total" "topics",
+    /// Notices between nodes that could not be read, and were dropped.
+    notices_malformed: Counter = "arqonbus_notices_malformed_total" "notices",
+    /// Times that a message of another node did not come by itself, and was read from the store.
+    feed_holes: Counter = "arqonbus_feed_holes_total" "holes",
+    /// Topics that went on in memory because the shared store was away.
+    degraded_topics: Counter = "arqonbus_degraded_topics_total" "topics",
+    /// Messages taken while the shared store was away that it will not get: there was no room to keep them for it.
+    outage_lost: Counter = "arqonbus_outage_lost_total" "messages",
+    /// Acknowledged messages that the shared store had lost, and that were put back.
+    acked_restored: Counter = "arqonbus_acked_restored_total" "messages",
+    /// Acknowledged messages that the shared store had lost, and that could not be put back.
+    acked_lost: Counter = "arqonbus_acked_lost_total" "messages",
     /// Which state the store is in: 1 for that one. Kept by `tell`.
     storage_state: State<StorageState> = "arqonbus_storage_state" "1",
+    /// Nodes that live, this one included; 0 where the store is not shared.
+    nodes: Gauge = "arqonbus_nodes" "nodes",
+    /// Answers of other nodes that did not come in time.
+    node_answers_missing: Counter = "arqonbus_node_answers_missing_total" "answers",
+    /// Letters of other nodes that could not be read and were dropped.
+    node_letters_malformed: Counter = "arqonbus_node_letters_malformed_total" "letters",
+    /// Things for other nodes that could not be sent, because Redis did not take them or too much waited for it.
+    node_letters_failed: Counter = "arqonbus_node_letters_failed_total" "letters",
     /// Requests on the HTTP surface; WebSocket handshakes are not counted here.
     http_requests: Counter = "arqonbus_http_requests_total" "requests",
     /// Times that accepting paused because no file descriptor was left. Kept by `tell`.

@@ -5,9 +5,12 @@ mod error;
 mod facts;
 mod feed;
 mod link;
+pub(crate) mod store;
 mod way;
 
 pub use error::{Code, LinkError, OpenError};
 pub use facts::{Advice, Facts, Fsync, ServerFacts};
 pub use feed::{Feed, Pushed};
 pub use link::{Link, LinkState};
+#[cfg(feature = "store-suite")]
+pub use store::Trial;

@@ -1,0 +1,413 @@
+//! The tasks of one node that talk to Redis for its shards.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use ::redis::{Cmd, Value, cmd};
+use arqonbus_protocol::{ClientId, Topic};
+use tokio::sync::{Notify, mpsc};
+
+use super::desk::{Counter, Desk, Failure, Job, News, Opened};
+use super::notice::Notice;
+use super::script::{Caller, Ends, Found, Library, Look, Part, Written, found, heads, written};
+use super::{Code, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed};
+use crate::clock::Clock;
+use crate::config;
+use crate::hash::Homes;
+use crate::storage::ReadRange;
+use crate::telemetry::Metrics;
+
+/// Milliseconds for which a question is tried again before Redis counts as away: a promoted replica or a new connection is there by then, and
+/// a publisher that is to be refused is refused within a second.
+const PATIENCE_MS: u64 = 800;
+/// Milliseconds between two tries.
+const PAUSE_MS: u64 = 20;
+/// Milliseconds between two looks whether Redis is back.
+const PROBE_MS: u64 = 100;
+/// Milliseconds for the answer to such a look.
+const PROBE_ANSWER_MS: u64 = 500;
+/// Logs in one look.
+const HEADS_AT_ONCE: usize = 64;
+/// Questions of one shard that Redis is asked at once, besides the one that appends.
+const ASKED_AT_ONCE: usize = 64;
+/// Notices that may wait to be sorted.
+const PUSHES_MAX: usize = 4_096;
+
+/// Redis, as the shards of one node use it. It ends with the last of its desks.
+pub(crate) struct Engine {
+    link: Link,
+    feed: Feed,
+    library: Library,
+    caller: Caller,
+    clock: Clock,
+    homes: Homes,
+    shards: Vec<mpsc::Sender<News>>,
+    /// Names the next epoch that may begin.
+    epochs: AtomicU64,
+    /// Somebody was not served.
+    ill: Notify,
+    fsync: Arc<AtomicBool>,
+    /// Replicas that must have a message before it is acknowledged, and the milliseconds to wait for them.
+    replicas: u32,
+    wait_ms: u64,
+    metrics: Arc<Metrics>,
+}
+
+/// What an engine needs to know of its bus.
+pub(crate) struct Bus {
+    pub(crate) node: ClientId,
+    pub(crate) shards: usize,
+    pub(crate) homes: Homes,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Random.
+    pub(crate) salt: u64,
+    /// The clock that scripts go by instead of Redis' own, in tests.
+    pub(crate) now: Option<Arc<AtomicU64>>,
+    /// A promise to break, so that a test can show that it would notice.
+    #[cfg(any(test, feature = "sabotage"))]
+    pub(crate) sabotage: Option<crate::sim::Sabotage>,
+}
+
+impl Bus {
+    /// The incarnation that scripts are told, instead of asking for it.
+    #[cfg(any(test, feature = "sabotage"))]
+    fn token(&self) -> String {
+        if self.sabotage == Some(crate::sim::Sabotage::IgnoreIncarnation) { "whatever".into() } else { String::new() }
+    }
+
+    #[cfg(not(any(test, feature = "sabotage")))]
+    #[expect(clippy::unused_self, reason = "of the same shape as with switches")]
+    fn token(&self) -> String {
+        String::new()
+    }
+}
+
+impl Engine {
+    /// Begins to connect; to be called within a tokio runtime. Gives each shard's desk, and whether Redis forces to disk what it acknowledges.
+    ///
+    /// # Errors
+    /// Where the configuration can lead to no server at all.
+    pub(crate) fn start(config: &config::Redis, bus: Bus) -> Result<(Vec<Desk>, Arc<AtomicBool>, Link), OpenError> {
+        let (pushes, pushed) = mpsc::channel(PUSHES_MAX);
+        let link = Link::open(config, bus.salt)?;
+        let feed = Feed::open(config, bus.salt.rotate_left(32), pushes)?;
+        let (desks, counters): (Vec<_>, Vec<_>) = (0..bus.shards).map(|_| Desk::new()).unzip();
+        let fsync = Arc::new(AtomicBool::new(false));
+        let caller = Caller {
+            prefix: config.prefix.clone(),
+            node: bus.node.to_string(),
+            token: bus.token(),
+            now: bus.now.clone(),
+            is_cluster: link.is_cluster(),
+        };
+        let engine = Arc::new(Self {
+            link: link.clone(),
+            feed,
+            library: Library::new(),
+            caller,
+            clock: bus.clock,
+            homes: bus.homes,
+            shards: counters.iter().map(|counter| counter.news.clone()).collect(),
+            epochs: AtomicU64::new(bus.salt >> 1),
+            ill: Notify::new(),
+            fsync: Arc::clone(&fsync),
+            replicas: config.wait_replicas,
+            wait_ms: config.wait_ms,
+            metrics: bus.metrics,
+        });
+        for counter in counters {
+            tokio::spawn(serve(Arc::clone(&engine), counter));
+        }
+        tokio::spawn(sort(Arc::downgrade(&engine), pushed));
+        tokio::spawn(watch(Arc::downgrade(&engine), link.clone()));
+        Ok((desks, fsync, link))
+    }
+
+    fn look(&self, look: &Look) -> Look {
+        Look { epoch: self.epochs.fetch_add(1, Relaxed), ..look.clone() }
+    }
+
+    async fn tell_all(&self, news: impl Fn() -> News) {
+        for shard in &self.shards {
+            // A shard that is gone needs no telling.
+            let _ = shard.send(news()).await;
+        }
+    }
+
+    /// Calls a function; makes it known first where Redis does not know it yet. Tries again for as long as that may help.
+    async fn run(&self, call: impl Fn() -> Cmd) -> Result<Value, Failure> {
+        let end = self.clock.now().plus_ms(PATIENCE_MS);
+        let (mut is_loaded, mut may_be_done) = (false, false);
+        loop {
+            let left = Duration::from_millis(end.since(self.clock.now()).max(1));
+            let mut error = match self.link.query_within(&call(), left).await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            if !is_loaded && is_unknown_function(&error) {
+                is_loaded = true;
+                match self.link.query_within(&self.library.load(), left).await {
+                    Ok(_) => continue,
+                    Err(other) => error = other,
+                }
+            }
+            let (sure, outage) = (is_sure(&error), is_outage(&error));
+            may_be_done |= !sure;
+            let left = end.since(self.clock.now());
+            if !outage || left <= PAUSE_MS {
+                if outage {
+                    self.ill.notify_one();
+                }
+                return Err(Failure { sure: !may_be_done, outage, why: error.to_string() });
+            }
+            tokio::time::sleep(Duration::from_millis(PAUSE_MS)).await;
+        }
+    }
+
+    async fn open(&self, look: &Look) -> Result<Opened, Failure> {
+        let follows = self.feed.follow(vec![self.caller.feed(&look.topic)]).await.is_ok();
+        let ends = self.heads(std::slice::from_ref(look)).await?;
+        let ends = ends.into_iter().next().ok_or_else(unreadable)?;
+        Ok(Opened { ends, follows })
+    }
+
+    async fn append(&self, parts: Vec<Part>) -> Vec<Result<Written, Failure>> {
+        let together = if self.caller.is_cluster { 1 } else { parts.len().max(1) };
+        let calls = parts.chunks(together).map(|parts| self.append_together(parts));
+        let answers = join_all(calls.collect()).await;
+        answers.into_iter().flatten().collect()
+    }
+
+    async fn append_together(&self, parts: &[Part]) -> Vec<Result<Written, Failure>> {
+        let parts: Vec<&Part> = parts.iter().collect();
+        match self.append_call(&parts).await {
+            Ok(answers) => answers.into_iter().map(Ok).collect(),
+            // One of the topics is at fault: each is asked for by itself. What was done before is recognised by its ids.
+            Err(failure) if !failure.outage && parts.len() > 1 => {
+                let mut answers = Vec::with_capacity(parts.len());
+                for part in parts {
+                    answers.push(self.append_call(&[part]).await.and_then(|answer| answer.into_iter().next().ok_or_else(unreadable)));
+                }
+                answers
+            }
+            Err(failure) => parts.iter().map(|_| Err(failure.clone())).collect(),
+        }
+    }
+
+    async fn append_call(&self, parts: &[&Part]) -> Result<Vec<Written>, Failure> {
+        let counts: Vec<usize> = parts.iter().map(|part| part.items.len()).collect();
+        let connection = self.connection();
+        let answer = self.run(|| self.caller.append(&self.library, parts)).await?;
+        let written = written(answer, &counts).ok_or_else(unreadable)?;
+        self.wait_for_replicas(connection).await?;
+        Ok(written)
+    }
+
+    /// Which connection is there; `None` for none.
+    fn connection(&self) -> Option<u64> {
+        if let LinkState::Up { connection, .. } = &*self.link.state().borrow() { Some(*connection) } else { None }
+    }
+
+    /// Waits until enough replicas have what was written by the connection that was there before. Redis knows that of one connection only.
+    async fn wait_for_replicas(&self, before: Option<u64>) -> Result<(), Failure> {
+        if self.replicas == 0 {
+            return Ok(());
+        }
+        let mut wait = cmd("WAIT");
+        wait.arg(self.replicas).arg(self.wait_ms);
+        let answer = self.link.query_within(&wait, Duration::from_millis(self.wait_ms + PROBE_ANSWER_MS)).await;
+        match answer {
+            Ok(Value::Int(replicas)) if replicas >= i64::from(self.replicas) && before.is_some() && before == self.connection() => Ok(()),
+            Ok(answer) => Err(Failure { sure: false, outage: false, why: format!("not enough replicas have it: {answer:?}") }),
+            Err(error) => Err(Failure { sure: false, outage: false, why: error.to_string() }),
+        }
+    }
+
+    async fn heads(&self, looks: &[Look]) -> Result<Vec<Ends>, Failure> {
+        let looks: Vec<Look> = looks.iter().map(|look| self.look(look)).collect();
+        let answer = self.run(|| self.caller.heads(&self.library, &looks)).await?;
+        heads(answer).filter(|ends| ends.len() == looks.len()).ok_or_else(unreadable)
+    }
+
+    /// Looks at many logs; those that cannot be seen now are left out.
+    async fn many_heads(&self, looks: &[Look]) -> Vec<(Topic, Ends)> {
+        let at_once = if self.caller.is_cluster { 1 } else { HEADS_AT_ONCE };
+        let mut seen = Vec::with_capacity(looks.len());
+        for looks in looks.chunks(at_once) {
+            match self.heads(looks).await {
+                Ok(ends) => seen.extend(looks.iter().map(|look| look.topic).zip(ends)),
+                Err(failure) if failure.outage => break,
+                Err(failure) => tracing::warn!(why = failure.why, "logs cannot be looked at"),
+            }
+        }
+        seen
+    }
+
+    async fn read(&self, look: &Look, range: &ReadRange) -> Result<Found, Failure> {
+        let look = self.look(look);
+        let answer = self.run(|| self.caller.read(&self.library, &look, range)).await?;
+        found(answer, range.direction).ok_or_else(unreadable)
+    }
+
+    async fn delete(&self, topic: &Topic) -> Result<(), Failure> {
+        self.run(|| self.caller.delete(&self.library, topic)).await.map(drop)
+    }
+
+    /// Answers one question; `None` where no answer is awaited.
+    async fn answer(&self, job: Job) -> Option<News> {
+        Some(match job {
+            Job::Open(look) => News::Opened(look.topic, self.open(&look).await),
+            Job::Append(parts) => {
+                let parts = parts.into_iter().map(|part| Part { epoch: self.epochs.fetch_add(1, Relaxed), ..part }).collect();
+                News::Appended(self.append(parts).await)
+            }
+            Job::Read(ticket, look, range) => News::Read(ticket, look.topic, range, self.read(&look, &range).await),
+            Job::Fill(look, range) => News::Filled(look.topic, self.read(&look, &range).await),
+            Job::Heads(looks) => News::Heads(self.many_heads(&looks).await),
+            Job::Delete(ticket, topic) => News::Deleted(ticket, topic, self.delete(&topic).await),
+            Job::Unfollow(topic) => {
+                // Where it is not confirmed, what comes is for nobody.
+                let _ = self.feed.unfollow(vec![self.caller.feed(&topic)]).await;
+                return None;
+            }
+            Job::Wake(ms) => {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                News::Awake
+            }
+            Job::Probe => {
+                self.ill.notify_one();
+                return None;
+            }
+        })
+    }
+
+    /// Whether Redis would keep something now.
+    async fn probe(&self) -> bool {
+        let mut write = cmd("SET");
+        write.arg(format!("{}:probe", self.caller.prefix)).arg(1).arg("PX").arg(60_000);
+        self.link.query_within(&write, Duration::from_millis(PROBE_ANSWER_MS)).await.is_ok()
+    }
+}
+
+/// Answers one shard's questions until it is gone.
+async fn serve(engine: Arc<Engine>, mut counter: Counter) {
+    let places = Arc::new(tokio::sync::Semaphore::new(ASKED_AT_ONCE));
+    while let Some(job) = counter.jobs.recv().await {
+        let (engine, news) = (Arc::clone(&engine), counter.news.clone());
+        // Only what appends need not wait for a place: there is one such question at a time.
+        let place = match job {
+            Job::Append(_) | Job::Wake(_) | Job::Probe => None,
+            Job::Open(_) | Job::Read(..) | Job::Fill(..) | Job::Heads(_) | Job::Delete(..) | Job::Unfollow(_) => {
+                Arc::clone(&places).acquire_owned().await.ok()
+            }
+        };
+        tokio::spawn(async move {
+            if let Some(answer) = engine.answer(job).await {
+                // A shard that is gone needs no answer.
+                let _ = news.send(answer).await;
+            }
+            drop(place);
+        });
+    }
+}
+
+/// Brings notices to the shards of their topics.
+async fn sort(engine: Weak<Engine>, mut pushed: mpsc::Receiver<Pushed>) {
+    while let Some(push) = pushed.recv().await {
+        let Some(engine) = engine.upgrade() else { return };
+        let Pushed::Message { channel, payload } = push else {
+            engine.tell_all(|| News::Interrupted).await;
+            continue;
+        };
+        let read = engine.caller.topic_of(&channel).zip(Notice::parse(&payload));
+        let Some((topic, notice)) = read else {
+            engine.metrics.notices_malformed.add(1);
+            continue;
+        };
+        let shard = usize::from(engine.homes.of_topic(&topic));
+        // A shard that is gone follows nothing.
+        let _ = engine.shards[shard].send(News::Noticed(topic, notice)).await;
+    }
+}
+
+/// Tells the shards when Redis is away, and when it is back.
+async fn watch(engine: Weak<Engine>, link: Link) {
+    let mut state = link.state();
+    let mut connection = 0;
+    loop {
+        let seen = state.borrow_and_update().clone();
+        let Some(here) = engine.upgrade() else { return };
+        let is_ill = match seen {
+            LinkState::Up { connection: now, facts } => {
+                here.fsync.store(Facts::fsync_always(&facts), Relaxed);
+                if std::mem::replace(&mut connection, now) != now {
+                    for advice in facts.advice() {
+                        tracing::warn!(%advice, "Redis");
+                    }
+                    // Another server may be at the other end.
+                    here.tell_all(|| News::Interrupted).await;
+                }
+                tokio::select! {
+                    () = here.ill.notified() => true,
+                    changed = state.changed() => if changed.is_err() { return } else { false },
+                }
+            }
+            LinkState::Down { .. } => {
+                let up = state.wait_for(|state| matches!(state, LinkState::Up { .. }));
+                tokio::time::timeout(Duration::from_millis(PATIENCE_MS), up).await.is_err()
+            }
+        };
+        if is_ill {
+            here.tell_all(|| News::Down).await;
+            while !here.probe().await {
+                tokio::time::sleep(Duration::from_millis(PROBE_MS)).await;
+            }
+            here.tell_all(|| News::Up).await;
+        }
+    }
+}
+
+/// All of them, at once.
+async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut pinned: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    let mut outputs: Vec<Option<F::Output>> = pinned.iter().map(|_| None).collect();
+    std::future::poll_fn(|cx| {
+        for (future, output) in pinned.iter_mut().zip(&mut outputs).filter(|(_, output)| output.is_none()) {
+            if let std::task::Poll::Ready(value) = future.as_mut().poll(cx) {
+                *output = Some(value);
+            }
+        }
+        if outputs.iter().all(Option::is_some) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    outputs.into_iter().flatten().collect()
+}
+
+fn unreadable() -> Failure {
+    Failure { sure: false, outage: false, why: "Redis answered something that no script of ours does".to_owned() }
+}
+
+/// Whether Redis has to be told the functions first.
+fn is_unknown_function(error: &LinkError) -> bool {
+    matches!(error, LinkError::Refused { code: Code::Other, why } if why.contains("Function not found"))
+}
+
+/// Whether a function that met this has certainly changed nothing: each of its writes would have met the same.
+fn is_sure(error: &LinkError) -> bool {
+    match error {
+        LinkError::NotSent(_) => true,
+        LinkError::Unknown(_) => false,
+        LinkError::Refused { code, .. } => !matches!(code, Code::Other | Code::WrongType | Code::Busy),
+    }
+}
+
+/// Whether another question would meet the same.
+fn is_outage(error: &LinkError) -> bool {
+    match error {
+        LinkError::NotSent(_) | LinkError::Unknown(_) => true,
+        LinkError::Refused { code, .. } => !matches!(code, Code::Other | Code::WrongType | Code::CrossSlot | Code::NoScript),
+    }
+}

@@ -1,0 +1,392 @@
+//! What Redis answers and other nodes tell, turned into what the lanes are told.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use arqonbus_protocol::{ClientId, Direction, Durability, Epoch, GapReason, Position, Topic};
+
+use super::desk::{Failure, Job, News, Opened};
+use super::log::{HeldRead, Log, Next, Place, Placed};
+use super::notice::Notice;
+use super::script::{Ends, Found, Outcome, Written};
+use super::{RedisStore, Waiting};
+use crate::clock::Moment;
+use crate::storage::{Answer, Appended, Bound, Page, ReadRange, StoreError, Ticket, Told};
+
+/// Milliseconds for which a missing message may still come by itself: an answer and a notice about two neighbours travel by two connections.
+const HOLE_MS: u64 = 30;
+/// Messages and bytes read at once to fill a hole.
+const FILL_MESSAGES: usize = 512;
+const FILL_BYTES: usize = 1024 * 1024;
+
+impl RedisStore {
+    /// Takes one piece of news.
+    pub(super) fn take(&mut self, news: News, now: Moment) {
+        match news {
+            News::Opened(topic, opened) => self.opened(&topic, opened, now),
+            News::Appended(answers) => {
+                let mut is_away = false;
+                for ((topic, waiting), answer) in std::mem::take(&mut self.wire).into_iter().zip(answers) {
+                    match answer {
+                        Ok(written) => self.written(&topic, waiting, &written, now),
+                        Err(failure) => {
+                            is_away |= failure.outage;
+                            self.not_written(&topic, waiting, &failure, now);
+                        }
+                    }
+                }
+                self.batch_done(is_away, now);
+            }
+            News::Read(ticket, topic, range, found) => self.found(ticket, &topic, range, found, now),
+            News::Filled(topic, found) => self.filled(&topic, found, now),
+            News::Heads(heads) => {
+                for (topic, ends) in heads {
+                    self.seen(&topic, ends, now);
+                }
+            }
+            News::Deleted(ticket, topic, result) => self.deleted(ticket, &topic, result),
+            News::Noticed(topic, notice) => self.noticed(&topic, notice, now),
+            News::Interrupted => self.look_at_all(now),
+            News::Down => self.down(now),
+            News::Up => self.up(now),
+            News::Awake => {
+                self.is_waking = false;
+                self.fill_holes(now);
+            }
+        }
+    }
+
+    fn opened(&mut self, topic: &Topic, opened: Result<Opened, Failure>, now: Moment) {
+        let Some(log) = self.logs.get_mut(topic) else { return };
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(failure) => return self.not_opened(topic, &failure, now),
+        };
+        match log.place {
+            Place::Opening(ticket) => {
+                log.place = Place::Redis;
+                log.follows = opened.follows;
+                log.begin_at(opened.ends);
+                let early = log.take_early();
+                self.tell(ticket, Answer::Opened(Ok(opened.ends.state())));
+                for notice in early {
+                    self.noticed(topic, notice, now);
+                }
+            }
+            Place::Healing if self.is_down => log.place = Place::Memory,
+            Place::Healing => self.put_back(topic, &opened, now),
+            // It is there already, or Redis went away again.
+            Place::Redis | Place::Memory | Place::Restoring => {}
+        }
+    }
+
+    fn written(&mut self, topic: &Topic, waiting: Vec<Waiting>, written: &Written, now: Moment) {
+        if self.logs.get(topic).is_some_and(|log| log.is_past(written.epoch)) {
+            // Of an incarnation that is gone: what it took is offered to the one that is there, which recognises what it has.
+            for waiting in waiting.into_iter().rev() {
+                self.gathering.push_front(waiting);
+            }
+            return;
+        }
+        self.follow_epoch(topic, written.epoch, written.start);
+        for (waiting, outcome) in waiting.into_iter().zip(&written.outcomes) {
+            self.settle(topic, waiting, *outcome, now);
+        }
+        self.restored_if_done(topic);
+        self.advance(topic, now);
+    }
+
+    /// Settles one message that Redis has answered for.
+    fn settle(&mut self, topic: &Topic, waiting: Waiting, outcome: Outcome, now: Moment) {
+        let Some(log) = self.logs.get_mut(topic) else { return };
+        let Some(ticket) = waiting.ticket else {
+            log.healing = log.healing.saturating_sub(1);
+            match (outcome, log.place) {
+                (Outcome::Stored(seq), Place::Redis) => {
+                    self.metrics.acked_restored.add(1);
+                    log.place(seq, Placed::Fed(waiting.item.entry));
+                }
+                (Outcome::Stored(seq) | Outcome::Duplicate(seq), _) => log.healed = log.healed.max(seq),
+                (Outcome::Conflict, _) => self.metrics.outage_lost.add(1),
+            }
+            return;
+        };
+        if log.place == Place::Restoring {
+            self.restored(topic);
+        }
+        let Some(log) = self.logs.get_mut(topic) else { return };
+        match outcome {
+            Outcome::Stored(seq) => {
+                self.acked.remember(topic, seq, waiting.item.clone(), now);
+                log.place(seq, Placed::Own(ticket, waiting.item));
+            }
+            Outcome::Duplicate(seq) => {
+                let position = log.position(seq);
+                self.tell(ticket, Answer::Appended(Ok(Appended::Duplicate { position })));
+            }
+            Outcome::Conflict => self.tell(ticket, Answer::Appended(Ok(Appended::Conflict))),
+        }
+    }
+
+    /// Goes over to the epoch that Redis answers with, where it is another.
+    fn follow_epoch(&mut self, topic: &Topic, epoch: u64, start: u64) {
+        let Some(log) = self.logs.get_mut(topic).filter(|log| log.epoch != epoch) else { return };
+        let owed = log.take_ahead();
+        let ends = Ends { epoch, start, head: start, first: log.ends.first.min(start), bytes: log.ends.bytes };
+        let before = (log.epoch, log.told);
+        log.begin_at(ends);
+        let (head, settings, place) = (log.position(start), log.settings.clone(), log.place);
+        if place != Place::Redis {
+            log.healed = start;
+            return;
+        }
+        // What had its place there is acknowledged with it; that it does not come is what the gap says.
+        for (seq, placed) in owed {
+            if let Placed::Own(ticket, item) = placed {
+                let position = Position { epoch: Epoch::from_number(before.0), seq };
+                self.out.push_back(Told::Moved {
+                    topic: *topic,
+                    reason: Some(GapReason::EpochChanged),
+                    head: Position { seq: seq - 1, ..position },
+                    durability: self.class(&settings),
+                });
+                let placed = self.logs[topic].placed(position, item.entry);
+                self.tell(ticket, Answer::Appended(Ok(placed)));
+            }
+        }
+        let reason = self.says_epochs().then_some(GapReason::EpochChanged);
+        self.out.push_back(Told::Moved { topic: *topic, reason, head, durability: self.class(&settings) });
+        self.put_acked_back(topic, start);
+    }
+
+    /// Offers Redis what it has acknowledged and lost.
+    fn put_acked_back(&mut self, topic: &Topic, start: u64) {
+        let (items, lost) = self.acked.take_after(topic, start);
+        if lost > 0 {
+            self.metrics.acked_lost.add(lost);
+            tracing::error!(room = %topic.room, channel = %topic.channel, lost, "Redis has lost acknowledged messages that cannot be put back");
+        }
+        let is_forgetful = self.is_forgetful();
+        let Some(log) = self.logs.get_mut(topic).filter(|log| log.settings.messages_max > 0 && !is_forgetful) else { return };
+        log.healing += items.len();
+        for item in items.into_iter().rev() {
+            self.gathering.push_front(Waiting { topic: *topic, ticket: None, item });
+        }
+    }
+
+    /// Tells whatever is next, until something is missing.
+    pub(super) fn advance(&mut self, topic: &Topic, now: Moment) {
+        let Some(log) = self.logs.get_mut(topic).filter(|log| log.place == Place::Redis) else { return };
+        let told = log.told;
+        while let Some(next) = log.next() {
+            self.out.push_back(match next {
+                Next::Message(position, Placed::Own(ticket, item)) => Told::Answer(ticket, Answer::Appended(Ok(log.placed(position, item.entry)))),
+                Next::Message(position, Placed::Fed(entry)) => Told::Fed { topic: *topic, position, body: entry.place(&position) },
+                Next::Read(read) => Told::Answer(read.ticket, Answer::Read(Ok(page(log, read)))),
+            });
+        }
+        if log.told > told {
+            log.hole_since = None;
+        }
+        if log.has_hole() && log.hole_since.is_none() {
+            log.hole_since = Some(now);
+            self.holes.push(*topic);
+        }
+        self.wake_for_holes();
+    }
+
+    fn wake_for_holes(&mut self) {
+        if !self.holes.is_empty() && !self.is_waking && !self.keeps_holes() {
+            self.is_waking = true;
+            self.ask(Job::Wake(HOLE_MS));
+        }
+    }
+
+    /// Reads what is missing and did not come by itself.
+    fn fill_holes(&mut self, now: Moment) {
+        for topic in std::mem::take(&mut self.holes) {
+            let Some(log) = self.logs.get_mut(&topic).filter(|log| log.place == Place::Redis && log.has_hole()) else { continue };
+            let Some(since) = log.hole_since.filter(|_| !self.is_down) else { continue };
+            if now.since(since) < HOLE_MS {
+                self.holes.push(topic);
+            } else if !std::mem::replace(&mut log.filling, true) {
+                self.metrics.feed_holes.add(1);
+                self.fill(&topic);
+            }
+        }
+        self.wake_for_holes();
+    }
+
+    fn fill(&mut self, topic: &Topic) {
+        let Some(log) = self.logs.get(topic) else { return };
+        let range =
+            ReadRange { since: Some(Bound::Seq(log.told)), until: None, limit: FILL_MESSAGES, bytes_max: FILL_BYTES, direction: Direction::Forward };
+        let look = self.look(topic, log);
+        self.ask(Job::Fill(look, range));
+    }
+
+    fn filled(&mut self, topic: &Topic, found: Result<Found, Failure>, now: Moment) {
+        let Some(log) = self.logs.get_mut(topic) else { return };
+        log.filling = false;
+        let Ok(found) = found else {
+            // Once Redis is back all heads are looked at.
+            log.hole_since = None;
+            return self.advance(topic, now);
+        };
+        if log.place != Place::Redis || log.is_past(found.ends.epoch) {
+            return;
+        }
+        self.follow_epoch(topic, found.ends.epoch, found.ends.start);
+        let Some(log) = self.logs.get_mut(topic) else { return };
+        log.look(found.ends);
+        let first = found.entries.first().map_or(found.ends.head + 1, |(seq, _)| *seq);
+        let first = log.first_ahead().map_or(first, |ahead| first.min(ahead));
+        if first > log.told + 1 {
+            log.skip_to(first - 1);
+            let (head, settings) = (log.position(first - 1), log.settings.clone());
+            self.out.push_back(Told::Moved { topic: *topic, reason: Some(GapReason::Trimmed), head, durability: self.class(&settings) });
+        }
+        let Some(log) = self.logs.get_mut(topic) else { return };
+        for (seq, entry) in found.entries {
+            log.place(seq, Placed::Fed(entry));
+        }
+        log.hole_since = None;
+        self.advance(topic, now);
+    }
+
+    fn found(&mut self, ticket: Ticket, topic: &Topic, range: ReadRange, found: Result<Found, Failure>, now: Moment) {
+        let Some(log) = self.logs.get(topic) else {
+            return self.tell(ticket, Answer::Read(Err(Self::not_open())));
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(failure) => return self.not_found(ticket, topic, &range, &failure, now),
+        };
+        if log.place != Place::Redis {
+            return self.read_without(topic, &range, now, ticket);
+        }
+        if log.is_past(found.ends.epoch) {
+            let look = self.look(topic, log);
+            return self.ask(Job::Read(ticket, look, range));
+        }
+        self.follow_epoch(topic, found.ends.epoch, found.ends.start);
+        if let Some(log) = self.logs.get_mut(topic) {
+            log.look(found.ends);
+            log.hold(HeldRead { ticket, range, found });
+        }
+        self.advance(topic, now);
+    }
+
+    /// Takes the ends of a log that was only looked at.
+    fn seen(&mut self, topic: &Topic, ends: Ends, now: Moment) {
+        let Some(log) = self.logs.get(topic) else { return };
+        if log.place != Place::Redis || log.is_past(ends.epoch) {
+            return;
+        }
+        self.follow_epoch(topic, ends.epoch, ends.start);
+        if let Some(log) = self.logs.get_mut(topic) {
+            log.look(ends);
+        }
+        self.advance(topic, now);
+    }
+
+    fn noticed(&mut self, topic: &Topic, notice: Notice, now: Moment) {
+        let (own, drops) = (self.node, self.drops_notice());
+        let Some(log) = self.logs.get_mut(topic) else { return };
+        if drops || notice.node() == own {
+            return;
+        }
+        match (log.place, notice) {
+            (Place::Opening(_), notice) => log.keep_early(notice),
+            (Place::Redis, Notice::Appended { epoch, head, entries, .. }) => {
+                if !log.notice(epoch, head, entries) && !log.is_past(epoch) {
+                    let look = self.look(topic, &self.logs[topic]);
+                    self.ask(Job::Heads(vec![look]));
+                }
+                self.advance(topic, now);
+            }
+            (Place::Redis, Notice::Deleted { by, .. }) => self.out.push_back(Told::Deleted { topic: *topic, by }),
+            // While Redis was away, or is being caught up with, what it holds is looked at once that is over.
+            (Place::Memory | Place::Healing | Place::Restoring, _) => {}
+        }
+    }
+
+    fn deleted(&mut self, ticket: Ticket, topic: &Topic, result: Result<(), Failure>) {
+        let result = result.map_err(|failure| self.refusal(&failure));
+        if result.is_ok() {
+            self.close_deleted(topic);
+        }
+        self.tell(ticket, Answer::Deleted(result));
+    }
+
+    fn close_deleted(&mut self, topic: &Topic) {
+        crate::storage::Store::close(self, topic);
+    }
+
+    /// Looks at all logs at once: the last message of one may be what is missing.
+    pub(super) fn look_at_all(&mut self, now: Moment) {
+        self.heads_due = now.plus_ms(self.head_check_ms);
+        if self.is_down {
+            return;
+        }
+        self.tell_class();
+        let looks: Vec<_> = self.logs.iter().filter(|(_, log)| log.place == Place::Redis).map(|(topic, log)| self.look(topic, log)).collect();
+        if !looks.is_empty() && !self.keeps_holes() {
+            self.ask(Job::Heads(looks));
+        }
+    }
+
+    /// Lets acks say what they survive, where Redis was configured anew.
+    fn tell_class(&mut self) {
+        let fsync = self.fsync.load(Relaxed);
+        if std::mem::replace(&mut self.told_fsync, fsync) == fsync {
+            return;
+        }
+        for (topic, log) in self.logs.iter().filter(|(_, log)| log.place == Place::Redis) {
+            let durability = self.class(&log.settings);
+            self.out.push_back(Told::Moved { topic: *topic, reason: None, head: log.position(log.told), durability });
+        }
+        self.wake();
+    }
+
+    /// What somebody is told whose question failed.
+    pub(super) fn refusal(&self, failure: &Failure) -> StoreError {
+        if failure.sure { StoreError::Unavailable(failure.why.clone()) } else { StoreError::Unknown(failure.why.clone()) }
+    }
+}
+
+impl Notice {
+    fn node(&self) -> ClientId {
+        match self {
+            Self::Appended { node, .. } | Self::Deleted { node, .. } => *node,
+        }
+    }
+}
+
+/// The page of a read: everything up to its head has been told, and perhaps more.
+fn page(log: &Log, read: HeldRead) -> Page {
+    let HeldRead { range, found, .. } = read;
+    let mut state = found.ends.state();
+    let position = state.head;
+    state.head.seq = state.head.seq.max(log.told);
+    if let Some(first) = state.first_seq {
+        state.messages = state.head.seq + 1 - first;
+    }
+    let (mut bytes, mut entries) = (range.bytes_max, Vec::new());
+    for (seq, entry) in found.entries {
+        let body = entry.place(&Position { seq, ..position });
+        if entries.len() == range.limit || (!entries.is_empty() && body.len() > bytes) {
+            break;
+        }
+        bytes = bytes.saturating_sub(body.len());
+        entries.push((seq, body));
+    }
+    let more = match (entries.last(), range.direction) {
+        (Some((last, _)), Direction::Forward) => *last < found.to,
+        (Some((last, _)), Direction::Backward) => *last > found.from,
+        (None, _) => found.from <= found.to,
+    };
+    Page { state, entries, more }
+}
+
+/// What acks survive while a log is in memory.
+pub(super) const IN_MEMORY: Durability = Durability::Memory;

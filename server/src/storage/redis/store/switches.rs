@@ -1,0 +1,35 @@
+//! Switches that take a mechanism away, so that a test can show that it would notice.
+
+use super::RedisStore;
+use crate::sim::Sabotage;
+
+impl RedisStore {
+    /// Whether a new epoch is told.
+    pub(super) fn says_epochs(&self) -> bool {
+        self.sabotage != Some(Sabotage::NoEpochGap)
+    }
+
+    /// Whether an outage is told.
+    pub(super) fn says_degraded(&self) -> bool {
+        self.sabotage != Some(Sabotage::DegradeSilently)
+    }
+
+    /// Whether what is missing stays so.
+    pub(super) fn keeps_holes(&self) -> bool {
+        self.sabotage == Some(Sabotage::DropNoticesForGood)
+    }
+
+    /// Whether what Redis has missed or lost stays so.
+    pub(super) fn is_forgetful(&self) -> bool {
+        self.sabotage == Some(Sabotage::ForgetOnOutage)
+    }
+
+    /// Whether this notice, one of a hundred, is lost.
+    pub(super) fn drops_notice(&mut self) -> bool {
+        if !matches!(self.sabotage, Some(Sabotage::DropNotices | Sabotage::DropNoticesForGood)) {
+            return false;
+        }
+        self.nonce = self.nonce.wrapping_add(1);
+        self.nonce.is_multiple_of(100)
+    }
+}

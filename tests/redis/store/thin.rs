@@ -1,0 +1,50 @@
+//! The way of a message through Redis, when nothing goes wrong.
+
+use arqonbus_tests::harness::Peer;
+use arqonbus_tests::harness::redis::Redis;
+use serde_json::json;
+
+use super::Node;
+
+#[tokio::test]
+async fn a_message_is_kept_acknowledged_and_read() {
+    let redis = Redis::start().await;
+    let bus = Node::of(&redis);
+    let mut peer = Peer::joined(&bus, "science:explore").await;
+    let ack = peer.publish("science:explore", json!({"n": 1})).await;
+    assert_eq!((&ack["seq"], &ack["durability"], &ack["duplicate"]), (&json!(1), &json!("redis"), &json!(false)), "{ack}");
+    assert_eq!(peer.message().await["payload"], json!({"n": 1}));
+    let page = peer.ok("history", json!({"room": "science", "channel": "explore"})).await;
+    assert_eq!(page["messages"].as_array().map(Vec::len), Some(1), "{page}");
+}
+
+#[tokio::test]
+async fn what_one_node_takes_all_nodes_deliver_in_one_order() {
+    let redis = Redis::start().await;
+    let (a, b) = (Node::of(&redis), Node::of(&redis));
+    let (mut on_a, mut on_b) = (Peer::joined(&a, "r:c").await, Peer::joined(&b, "r:c").await);
+    for n in 0..20 {
+        let publisher = if n % 2 == 0 { &mut on_a } else { &mut on_b };
+        publisher.publish("r:c", json!(n)).await;
+    }
+    let expected: Vec<_> = (0..20).map(|n| json!(n)).collect();
+    assert_eq!(on_a.payloads(20).await, expected);
+    assert_eq!(on_b.payloads(20).await, expected);
+}
+
+#[tokio::test]
+async fn history_outlives_the_node_and_a_client_resumes_on_another() {
+    let redis = Redis::start().await;
+    let a = Node::of(&redis);
+    let mut peer = Peer::joined(&a, "r:c").await;
+    let first = peer.publish_at("r:c", json!(1)).await;
+    peer.publish("r:c", json!(2)).await;
+    drop(peer);
+    a.stop().await;
+    let b = Node::of(&redis);
+    let mut peer = Peer::connect(&b).await;
+    peer.join_with("r:c", json!({"since": first})).await;
+    peer.publish("r:c", json!(3)).await;
+    assert_eq!(peer.payloads(2).await, [json!(2), json!(3)]);
+    assert!(peer.already().await.is_none());
+}
