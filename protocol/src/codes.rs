@@ -108,6 +108,8 @@ closed_list! {
         Draining = "draining",
         /// The store cannot be reached and the topic must not go on without it.
         StorageUnavailable = "storage_unavailable",
+        /// It may have been carried out, or may yet be: a part of the bus did not answer in time. The same id again does it once.
+        OutcomeUnknown = "outcome_unknown",
         /// Known, but not offered here.
         Unsupported = "unsupported",
         /// A defect of the server; its log has more.
@@ -121,7 +123,9 @@ impl ErrorCode {
     pub const fn retry(self) -> Retry {
         match self {
             Self::RateLimited | Self::Draining => Retry::After,
-            Self::NoRecipient | Self::NoResponder | Self::Overloaded | Self::StorageUnavailable | Self::Internal => Retry::Later,
+            Self::NoRecipient | Self::NoResponder | Self::Overloaded | Self::StorageUnavailable | Self::OutcomeUnknown | Self::Internal => {
+                Retry::Later
+            }
             Self::InvalidJson
             | Self::InvalidEnvelope
             | Self::TooDeep
@@ -154,6 +158,7 @@ impl ErrorCode {
             Self::RateLimited | Self::LimitExceeded => 429,
             Self::Internal => 500,
             Self::Unsupported => 501,
+            Self::OutcomeUnknown => 504,
             Self::Overloaded | Self::Draining | Self::StorageUnavailable => 503,
             Self::InvalidJson
             | Self::InvalidEnvelope

@@ -135,6 +135,10 @@ export interface StatusResult {
   queued_bytes: number;
   /** Where history is kept. */
   storage: StorageStatus;
+  /** Every living node of a bus of several, this one included; the numbers above are those of the node that answers. */
+  nodes?: NodeStatus[] | undefined;
+  /** Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said. */
+  incomplete?: boolean | undefined;
 }
 
 /** Whether a server takes new work. */
@@ -154,6 +158,24 @@ export interface StorageStatus {
 
 /** How well the store is. */
 export type StorageState = "healthy" | "degraded" | "healing";
+
+/** One node of the bus. */
+export interface NodeStatus {
+  /** The node. */
+  node: ClientId;
+  /** Its version. */
+  version: string;
+  /** Whether it takes new work. */
+  state: ServerState;
+  /** Milliseconds since it started. */
+  uptime_ms: number;
+  /** Its open connections. */
+  connections: number;
+  /** Joined topics of its connections. */
+  joins: number;
+  /** How well its store is. */
+  storage: StorageState;
+}
 
 /** `create_channel`. */
 export interface CreateChannelArgs {
@@ -359,6 +381,8 @@ export interface ListRoomsResult {
   rooms: RoomSummary[];
   /** The `after` of the next page; none on the last. */
   next?: Room | null | undefined;
+  /** Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said. */
+  incomplete?: boolean | undefined;
 }
 
 /** One room. */
@@ -387,6 +411,8 @@ export interface ListChannelsResult {
   channels: ChannelSummary[];
   /** The `after` of the next page; none on the last. */
   next?: Channel | null | undefined;
+  /** Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said. */
+  incomplete?: boolean | undefined;
 }
 
 /** One channel of a listing. */
@@ -433,6 +459,8 @@ export interface ChannelInfoResult {
   retention: Retention;
   /** Its work groups, by name. */
   groups?: GroupSummary[] | undefined;
+  /** Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said. */
+  incomplete?: boolean | undefined;
 }
 
 /** What a publish ack says it survives. */
@@ -480,6 +508,8 @@ export interface MembersResult {
   total: number;
   /** The `after` of the next page; none on the last. */
   next?: ClientId | null | undefined;
+  /** Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said. */
+  incomplete?: boolean | undefined;
 }
 
 /** One member of a topic. */
@@ -575,6 +605,8 @@ export interface DisconnectArgs {
 export interface DisconnectResult {
   /** Connections that are being closed. */
   disconnected: number;
+  /** Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said. */
+  incomplete?: boolean | undefined;
 }
 
 /** `help`: which commands there are. */
@@ -689,7 +721,7 @@ export interface Refusal {
 }
 
 /** Why a request was refused. */
-export type ErrorCode = "invalid_json" | "invalid_envelope" | "too_deep" | "too_large" | "unknown_type" | "unknown_command" | "invalid_args" | "invalid_name" | "unauthenticated" | "invalid_credentials" | "forbidden" | "unknown_channel" | "not_joined" | "not_held" | "no_recipient" | "no_responder" | "id_conflict" | "limit_exceeded" | "rate_limited" | "overloaded" | "draining" | "storage_unavailable" | "unsupported" | "internal";
+export type ErrorCode = "invalid_json" | "invalid_envelope" | "too_deep" | "too_large" | "unknown_type" | "unknown_command" | "invalid_args" | "invalid_name" | "unauthenticated" | "invalid_credentials" | "forbidden" | "unknown_channel" | "not_joined" | "not_held" | "no_recipient" | "no_responder" | "id_conflict" | "limit_exceeded" | "rate_limited" | "overloaded" | "draining" | "storage_unavailable" | "outcome_unknown" | "unsupported" | "internal";
 
 /** Whether the same request can succeed later. */
 export type Retry = "never" | "later" | "after";

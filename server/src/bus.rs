@@ -6,8 +6,8 @@
 //! ```
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{Phase, Readiness};
 use crate::config::Config;
+use crate::peers;
 use crate::shard::{self, Control, HttpJob, Incoming, Shard, Wires};
 use crate::shared::Shared;
 use crate::storage::redis::{Link, LinkError, OpenError};
@@ -24,6 +25,9 @@ use crate::transport::surface::{Surface, router};
 
 mod stores;
 mod voice;
+
+/// How long the last word to other nodes may take.
+const GOODBYE: Duration = Duration::from_millis(500);
 
 /// Why a bus could not start.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +41,15 @@ pub enum StartError {
     /// A shard's thread could not be started.
     #[error("a shard could not be started: {0}")]
     Thread(#[from] std::io::Error),
+}
+
+impl From<peers::StartError> for StartError {
+    fn from(error: peers::StartError) -> Self {
+        match error {
+            peers::StartError::Thread(error) => Self::Thread(error),
+            peers::StartError::Open(error) => Self::Store(error),
+        }
+    }
 }
 
 /// Why [`run`] ended other than by its shutdown.
@@ -66,6 +79,8 @@ pub(crate) struct Inner {
     shards: Vec<Shard>,
     /// Connections placed on each shard.
     loads: Arc<Vec<AtomicUsize>>,
+    /// The shard that stands for the other nodes, until it has said goodbye.
+    peers: Mutex<Option<peers::post::Running>>,
     /// The way to Redis, where logs are kept there.
     link: Option<Link>,
 }
@@ -130,17 +145,36 @@ impl Bus {
         let shared = Arc::new(shared);
         let (makes, link) = stores::stores(&shared)?;
         let mut makes = makes.into_iter();
-        let (ways, wires): (Vec<_>, Vec<_>) = (0..shards).map(|_| Wires::new()).unzip();
+        let (mut ways, wires): (Vec<_>, Vec<_>) = (0..shards).map(|_| Wires::new()).unzip();
+        let peers = match shared.abroad {
+            Some(_) => {
+                let (way, wires) = Wires::new();
+                let peers = peers::post::spawn(Arc::clone(&shared), wires, ways.clone())?;
+                ways.push(way);
+                Some(peers)
+            }
+            None => None,
+        };
         let shards = (0..).zip(wires).map(|(id, wires)| {
             let store = makes.next().expect("there is a store for each shard");
             shard::spawn(id, Arc::clone(&shared), wires, ways.clone(), store)
         });
         let shards: Vec<Shard> = shards.collect::<Result<_, _>>()?;
         let loads = Arc::new(shards.iter().map(|_| AtomicUsize::new(0)).collect());
-        let bus = Self { inner: Arc::new(Inner { shared, shards, loads, link }) };
+        let bus = Self { inner: Arc::new(Inner { shared, shards, loads, peers: Mutex::new(peers), link }) };
         bus.begin_telling(stream);
         bus.inner.shared.readiness.enter(Phase::Ready);
         Ok(bus)
+    }
+
+    /// Waits until this node knows the others that share its store, at most as long as they may take to answer. To be done before clients are served:
+    /// what they ask is then asked of everybody.
+    pub async fn meet(&self) {
+        let peers = self.inner.peers.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(peers::post::Running::readiness);
+        if let Some(ready) = peers {
+            let redis = &self.inner.shared.config.storage.redis;
+            ready.wait(Duration::from_millis(redis.connect_ms + redis.node_answer_ms)).await;
+        }
     }
 
     /// The HTTP and WebSocket surface, to be mounted into an axum application of your own.
@@ -166,6 +200,7 @@ impl Bus {
             return Err(RunError::Public(listen));
         }
         stores::found(&self.inner.shared, self.inner.link.as_ref()).await?;
+        self.meet().await;
         self.inner.shared.telemetry.tell(&Signal::Started { listen });
         listener::accept(listener, self.router(), Arc::clone(&self.inner.shared), shutdown).await;
         Ok(())
@@ -208,6 +243,10 @@ impl Bus {
         };
         let _ = tokio::time::timeout(deadline, closed).await;
         shared.telemetry.tell(&Signal::Drained { cut: shared.metrics.connections.value() });
+        let peers = self.inner.peers.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(peers) = peers {
+            peers.say_goodbye(GOODBYE).await;
+        }
         self.inner.tell_shards(|| Control::Stop).await;
     }
 

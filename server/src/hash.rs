@@ -13,6 +13,11 @@ pub(crate) type State = foldhash::fast::RandomState;
 /// A map keyed by something that clients choose.
 pub(crate) type Map<K, V> = std::collections::HashMap<K, V, State>;
 
+/// A hash of a name that all nodes agree on (FNV-1a). Whoever chooses names may make two the same: it is for counting only.
+pub(crate) fn hash_of_name(name: &[u8]) -> u64 {
+    name.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3))
+}
+
 /// SHA-256 as a hasher.
 #[derive(Default)]
 struct Digester(Sha256);

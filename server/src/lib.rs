@@ -10,6 +10,7 @@ mod commands;
 pub mod config;
 mod fanout;
 mod hash;
+mod peers;
 mod routing;
 mod session;
 mod shard;

@@ -10,7 +10,7 @@ use crate::census::Census;
 use crate::clock::{Clock, Moment};
 use crate::config::{Config, StorageKind};
 use crate::hash::Homes;
-use crate::routing::Asked;
+use crate::routing::{Asked, ShardId};
 use crate::session::{Identity, ResumeKeys};
 use crate::telemetry::{Metrics, Signal, Telemetry};
 
@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) node: ClientId,
     pub(crate) shards: usize,
+    /// The shard that stands for the other nodes, where there may be any.
+    pub(crate) abroad: Option<ShardId>,
     pub(crate) homes: Homes,
     pub(crate) resume_keys: ResumeKeys,
     pub(crate) metrics: Arc<Metrics>,
@@ -80,7 +82,9 @@ impl Shared {
         clock: Clock,
         chance: Chance,
     ) -> Self {
+        let several = config.storage.kind == StorageKind::Redis;
         Self {
+            abroad: several.then(|| u16::try_from(shards).expect("there are fewer than 2^16 shards")),
             config,
             clock,
             node: ClientId::node(chance.node),
@@ -103,6 +107,11 @@ impl Shared {
 
     pub(crate) fn shard_ids(&self) -> u16 {
         u16::try_from(self.shards).expect("there are fewer than 2^16 shards")
+    }
+
+    /// Ways that lead from a shard: to each shard, and to the one that stands for other nodes.
+    pub(crate) fn ways(&self) -> usize {
+        self.shards + usize::from(self.abroad.is_some())
     }
 
     /// 64 bits that spread well and are not secret (SplitMix64; Steele, Lea and Flood 2014).

@@ -21,7 +21,7 @@ async fn member(server: &Server, more: Value) -> Peer {
     peer
 }
 
-fn settling(job: &Value, more: Value) -> Value {
+fn settling(job: &Value, more: &Value) -> Value {
     let at = position(job);
     let mut args = json!({"group": "g", "epoch": at.epoch, "seqs": [at.seq]});
     args.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -38,10 +38,9 @@ async fn item(jobs: &mut Jobs) -> WorkItem {
 }
 
 async fn job(jobs: &mut Jobs) -> Job {
-    match item(jobs).await {
-        WorkItem::Job(job) => job,
-        other => panic!("no job: {other:?}"),
-    }
+    let item = item(jobs).await;
+    let WorkItem::Job(job) = item else { panic!("no job: {item:?}") };
+    job
 }
 
 #[tokio::test]
@@ -59,7 +58,7 @@ async fn members_share_what_ordinary_ones_all_get() {
         for _ in 0..2 {
             let job = member.message().await;
             assert_eq!((&job["group"], &job["delivery"]), (&json!("g"), &json!(1)));
-            member.ok("ack", settling(&job, json!({}))).await;
+            member.ok("ack", settling(&job, &json!({}))).await;
             payloads.push(job["payload"].as_u64().unwrap());
         }
     }
@@ -79,11 +78,11 @@ async fn what_a_lost_member_held_and_what_ran_out_of_time_is_given_to_another() 
     let mut second = member(&server, json!({"max_in_flight": 1})).await;
     let again = second.message().await;
     assert_eq!((&again["id"], &again["seq"], &again["delivery"]), (&given["id"], &given["seq"], &json!(2)), "after its time");
-    assert_eq!(first.refused("ack", settling(&given, json!({}))).await, "not_held");
+    assert_eq!(first.refused("ack", settling(&given, &json!({}))).await, "not_held");
     drop(second);
     let third = first.message().await;
     assert_eq!((&third["id"], &third["delivery"]), (&given["id"], &json!(3)), "at once");
-    first.ok("ack", settling(&third, json!({}))).await;
+    first.ok("ack", settling(&third, &json!({}))).await;
 }
 
 #[tokio::test]
@@ -96,7 +95,7 @@ async fn a_job_that_nobody_can_do_is_a_dead_letter_on_a_topic_of_its_own() {
     for delivery in 1..=2 {
         let job = worker.message().await;
         assert_eq!(job["delivery"], delivery);
-        worker.ok("nack", settling(&job, json!({"reason": "no"}))).await;
+        worker.ok("nack", settling(&job, &json!({"reason": "no"}))).await;
     }
     let letter = morgue.message().await;
     assert_eq!((&letter["id"], &letter["payload"], &letter["sender"]), (&json!("bad"), &json!([1]), &json!(publisher.client)));

@@ -1,4 +1,5 @@
 //! What needs a real Redis: each test starts its own.
 
 mod link;
+mod nodes;
 mod store;

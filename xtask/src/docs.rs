@@ -11,7 +11,8 @@
 //! | `rust from=PATH` | stands like this in that file, which is compiled elsewhere |
 //! | `… shown` | not run |
 //!
-//! Every page has a bus of its own, on ports that are free; `9100` and `9101` in the page stand for them. Ids, epochs, times and durations may
+//! Every page has a bus of its own, on ports that are free; `9100` and `9101` in the page stand for them, as `9110`, `9111` and `6379` do for those of a second
+//! node and of a Redis that the page starts. Ids, epochs, times and durations may
 //! differ; those that the page repeats must repeat alike. `…` stands for anything.
 
 mod compare;

@@ -121,6 +121,31 @@ pub struct StatusResult {
     pub queued_bytes: u64,
     /// Where history is kept.
     pub storage: StorageStatus,
+    /// Every living node of a bus of several, this one included; the numbers above are those of the node that answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeStatus>,
+    /// Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
+}
+
+/// One node of the bus.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeStatus {
+    /// The node.
+    pub node: ClientId,
+    /// Its version.
+    pub version: String,
+    /// Whether it takes new work.
+    pub state: ServerState,
+    /// Milliseconds since it started.
+    pub uptime_ms: u64,
+    /// Its open connections.
+    pub connections: u64,
+    /// Joined topics of its connections.
+    pub joins: u64,
+    /// How well its store is.
+    pub storage: StorageState,
 }
 
 /// Whether a server takes new work.
@@ -217,6 +242,9 @@ impl<'de> Deserialize<'de> for DisconnectArgs {
 pub struct DisconnectResult {
     /// Connections that are being closed.
     pub disconnected: u64,
+    /// Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
 }
 
 /// What a publish ack says it survives.

@@ -29,6 +29,9 @@ pub struct ListRoomsResult {
     /// The `after` of the next page; none on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Room>,
+    /// Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
 }
 
 /// One room.
@@ -64,6 +67,9 @@ pub struct ListChannelsResult {
     /// The `after` of the next page; none on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Channel>,
+    /// Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
 }
 
 /// One channel of a listing.
@@ -117,6 +123,9 @@ pub struct ChannelInfoResult {
     /// Its work groups, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupSummary>,
+    /// Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
 }
 
 /// How much history a topic holds; whichever bound is met first.
@@ -156,6 +165,9 @@ pub struct MembersResult {
     /// The `after` of the next page; none on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<ClientId>,
+    /// Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
 }
 
 /// One member of a topic.

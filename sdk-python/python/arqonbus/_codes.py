@@ -26,6 +26,7 @@ __all__ = [
     "NoResponder",
     "NotHeld",
     "NotJoined",
+    "OutcomeUnknown",
     "Overloaded",
     "RateLimited",
     "StorageUnavailable",
@@ -61,6 +62,7 @@ ErrorCode: TypeAlias = Literal[
     "overloaded",
     "draining",
     "storage_unavailable",
+    "outcome_unknown",
     "unsupported",
     "internal",
 ]
@@ -156,6 +158,12 @@ class StorageUnavailable(Rejected):
     """The store cannot be reached and the topic must not go on without it."""
 
 
+class OutcomeUnknown(Rejected):
+    """It may have been carried out, or may yet be: a part of the bus did not answer in time. The same id again
+    does it once.
+    """
+
+
 class Unsupported(Rejected):
     """Known, but not offered here."""
 
@@ -187,6 +195,7 @@ BY_CODE: dict[str, type[Rejected]] = {
     "overloaded": Overloaded,
     "draining": Draining,
     "storage_unavailable": StorageUnavailable,
+    "outcome_unknown": OutcomeUnknown,
     "unsupported": Unsupported,
     "internal": Internal,
 }

@@ -84,6 +84,7 @@ __all__ = [
     "NackArgs",
     "NackCommand",
     "NackResult",
+    "NodeStatus",
     "PatternPart",
     "Permission",
     "PingArgs",
@@ -204,6 +205,8 @@ class ChannelInfoResult(TypedDict):
     """How long and how much it holds."""
     groups: NotRequired[list[GroupSummary]]
     """Its work groups, by name."""
+    incomplete: NotRequired[bool]
+    """Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said."""
 
 
 class ChannelSummary(TypedDict):
@@ -523,6 +526,8 @@ class DisconnectResult(TypedDict):
 
     disconnected: int
     """Connections that are being closed."""
+    incomplete: NotRequired[bool]
+    """Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said."""
 
 
 class Draining(TypedDict):
@@ -578,6 +583,7 @@ ErrorCode: TypeAlias = Literal[
     "overloaded",
     "draining",
     "storage_unavailable",
+    "outcome_unknown",
     "unsupported",
     "internal",
 ]
@@ -818,6 +824,8 @@ class ListChannelsResult(TypedDict):
     """By name."""
     next: NotRequired[Channel | None]
     """The `after` of the next page; none on the last."""
+    incomplete: NotRequired[bool]
+    """Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said."""
 
 
 class ListRoomsArgs(TypedDict):
@@ -836,6 +844,8 @@ class ListRoomsResult(TypedDict):
     """By name."""
     next: NotRequired[Room | None]
     """The `after` of the next page; none on the last."""
+    incomplete: NotRequired[bool]
+    """Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said."""
 
 
 class Member(TypedDict):
@@ -879,6 +889,8 @@ class MembersResult(TypedDict):
     """All members, also those of other pages."""
     next: NotRequired[ClientId | None]
     """The `after` of the next page; none on the last."""
+    incomplete: NotRequired[bool]
+    """Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said."""
 
 
 MessageId: TypeAlias = str
@@ -912,6 +924,25 @@ class NackResult(TypedDict):
     """Jobs that were given back by this."""
     not_held: NotRequired[list[int]]
     """The seqs of those that this connection does not hold: nothing was done about them."""
+
+
+class NodeStatus(TypedDict):
+    """One node of the bus."""
+
+    node: ClientId
+    """The node."""
+    version: str
+    """Its version."""
+    state: ServerState
+    """Whether it takes new work."""
+    uptime_ms: int
+    """Milliseconds since it started."""
+    connections: int
+    """Its open connections."""
+    joins: int
+    """Joined topics of its connections."""
+    storage: StorageState
+    """How well its store is."""
 
 
 PatternPart: TypeAlias = str
@@ -1140,6 +1171,12 @@ class StatusResult(TypedDict):
     """Bytes that wait in the outboxes of all connections."""
     storage: StorageStatus
     """Where history is kept."""
+    nodes: NotRequired[list[NodeStatus]]
+    """Every living node of a bus of several, this one included; the numbers above are those of the node that
+    answers.
+    """
+    incomplete: NotRequired[bool]
+    """Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said."""
 
 
 StorageState: TypeAlias = Literal["healthy", "degraded", "healing"]

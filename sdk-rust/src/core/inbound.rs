@@ -135,7 +135,7 @@ impl Core {
         match (self.calls.answer(&request_id), outcome) {
             (Some(Asker::Jobs(batch)), outcome) => self.on_settled(batch, outcome, now),
             (Some(Asker::Application(call)), outcome) => {
-                let outcome = outcome.map(|raw| raw.as_str().to_owned()).map_err(Failure::Rejected);
+                let outcome = outcome.map(|raw| raw.as_str().to_owned()).map_err(Failure::from);
                 self.events.push_back(Event::Answered { call, outcome });
             }
             (Some(Asker::Core) | None, Err(refusal)) => self.events.push_back(Event::Refused(refusal)),

@@ -1,6 +1,6 @@
 //! What comes out of the core: orders to the driver, and events for the application.
 
-use arqonbus_protocol::{ClientId, Gap, JoinResult, Presence, PublishResult, Refusal, Topic, UserId};
+use arqonbus_protocol::{ClientId, ErrorCode, Gap, JoinResult, Presence, PublishResult, Refusal, Topic, UserId};
 
 use super::JobRef;
 use crate::Message;
@@ -91,6 +91,13 @@ pub enum Failure {
     /// Certainly not done: it was never sent before its time ran out or the client closed.
     #[error("not sent in time")]
     NotSent,
+}
+
+impl From<Refusal> for Failure {
+    /// A refusal is certain, but for the one by which the server says that it does not know itself.
+    fn from(refusal: Refusal) -> Self {
+        if refusal.code == ErrorCode::OutcomeUnknown { Self::Unknown } else { Self::Rejected(refusal) }
+    }
 }
 
 /// Why an application call was not taken. Nothing was sent.

@@ -218,7 +218,7 @@ impl Publishes {
     /// Takes the server's answer; `None` where it answers nothing here.
     pub(crate) fn answer(&mut self, id: &MessageId, outcome: Result<PublishResult, Refusal>) -> Option<Settled> {
         let number = *self.by_id.get(id)?;
-        let settled = self.settle(number, outcome.map_err(Failure::Rejected));
+        let settled = self.settle(number, outcome.map_err(Failure::from));
         self.resolve(number);
         Some(settled)
     }

@@ -66,6 +66,7 @@ fn message(shared: &Shared, node: &Arc<Identity>, activity: &Activity) -> Op {
         request: false,
         ack: false,
         exclude_sender: false,
+        asked_abroad: false,
         resent: false,
         received_us: 0,
         then: None,

@@ -66,7 +66,16 @@ fn words(status: &StatusResult, before: Option<&StatusResult>) -> String {
             format!("{}, {}: {} messages, {}", storage.kind, word(serde_json::json!(storage.state)), storage.messages, format::bytes(storage.bytes)),
         ),
     ];
-    rows.iter().map(|(name, value)| format!("{name:<13} {value}\n")).collect()
+    let nodes = status.nodes.iter().map(|node| {
+        let (state, storage) = (word(serde_json::json!(node.state)), word(serde_json::json!(node.storage)));
+        format!("{:<13} {} {state}, {} connections, {} joins, storage {storage}\n", "", node.node, node.connections, node.joins)
+    });
+    let mut text: String = rows.iter().map(|(name, value)| format!("{name:<13} {value}\n")).collect();
+    if !status.nodes.is_empty() {
+        text.push_str(&format!("{:<13} {}{}\n", "nodes", status.nodes.len(), if status.incomplete { ", and some that do not answer" } else { "" }));
+    }
+    text.extend(nodes);
+    text
 }
 
 /// `arqonbus ping`.

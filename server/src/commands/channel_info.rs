@@ -2,7 +2,7 @@
 
 use arqonbus_protocol::{ChannelInfoArgs, ChannelInfoResult, Direction, Group, GroupSummary, Retention};
 
-use crate::routing::{Asked, Home, LaneGroup, LaneOp, Pending};
+use crate::routing::{Abroad, Asked, Home, LaneGroup, LaneOp, Pending};
 use crate::slots::Key;
 use crate::storage::{Page, ReadRange, StoreError};
 
@@ -16,11 +16,11 @@ impl Home {
         self.answered(key, ticket, Pending::Op(LaneOp::Info { asked, args }), state, Self::read);
     }
 
-    pub(crate) fn info_read(&mut self, key: Key, asked: &Asked, page: Result<Page, StoreError>) {
+    pub(crate) fn info_read(&mut self, key: Key, asked: Asked, page: Result<Page, StoreError>) {
         let Some(lane) = self.lanes.get(key) else { return };
         let state = match page {
             Ok(page) => page.state,
-            Err(error) => return self.refuse_store(asked, Some(lane.topic), &error),
+            Err(error) => return self.refuse_store(&asked, Some(lane.topic), &error),
         };
         let settings = &lane.settings;
         // What was trimmed before it was given out waits no more.
@@ -43,7 +43,11 @@ impl Home {
             durability: lane.durability,
             retention: Retention { messages: settings.messages_max, age_ms: settings.age_ms_max, bytes: settings.bytes_max },
             groups: lane.groups.iter().map(group).collect(),
+            incomplete: false,
         };
-        self.egress.ok(asked, &result);
+        if self.has_peers() {
+            return self.abroad(Abroad::Info { asked, own: Box::new(result) });
+        }
+        self.egress.ok(&asked, &result);
     }
 }

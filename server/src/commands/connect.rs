@@ -45,7 +45,7 @@ pub(super) fn ask(session: &mut Session, asked: &Asked, args: ConnectArgs, cx: &
     // The home of the client id answers, once private messages find this connection.
     let asked = Asked { who: Arc::clone(&session.who), ..asked.clone() };
     let reply = Some(encode_ok(&asked.request_id, &result).into());
-    let register = (homes.of_client(&client), Op::Register { asked, reply });
+    let register = (homes.of_client(&client), Op::Register { asked, reply, resumed: restored.is_some() });
     // The home of the user comes first, so that messages to either find this connection before the client is answered.
     let (home, op) = match args.user {
         Some(user) => (homes.of_user(&user), Op::RegisterUser { user, conn: session.conn, then: Box::new(register) }),

@@ -22,8 +22,17 @@ fn summary(lane: &Lane) -> ChannelSummary {
 }
 
 /// Merges the parts into one page.
-pub(crate) fn merge(args: &ListChannelsArgs, mut channels: Vec<ChannelSummary>) -> ListChannelsResult {
-    channels.sort_unstable_by_key(|channel| channel.channel);
+pub(crate) fn merge(args: &ListChannelsArgs, mut channels: Vec<ChannelSummary>, incomplete: bool) -> ListChannelsResult {
+    channels.sort_by_key(|channel| channel.channel);
+    // The same channel on several nodes, this one's first.
+    channels.dedup_by(|other, first| {
+        let same = other.channel == first.channel;
+        if same {
+            first.members += other.members;
+            first.description = first.description.take().or_else(|| other.description.take());
+        }
+        same
+    });
     let next = cut(&mut channels, args.limit, |channel| channel.channel);
-    ListChannelsResult { channels, next }
+    ListChannelsResult { channels, next, incomplete }
 }

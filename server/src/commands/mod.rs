@@ -27,6 +27,7 @@ use crate::session::{self, Context, Session, Step};
 pub(crate) use join::limit_reached;
 pub(crate) use list_channels::merge as merge_channels;
 pub(crate) use list_rooms::merge as merge_rooms;
+pub(crate) use members::page as members_page;
 pub(crate) use status::merge as merge_status;
 
 /// A question to every home.
@@ -148,12 +149,12 @@ fn topic_of(command: &Command) -> Option<Topic> {
 }
 
 /// How many items a page of a listing has.
-fn page_len(limit: Option<u32>) -> usize {
+pub(crate) fn page_len(limit: Option<u32>) -> usize {
     limit.unwrap_or(limits::LIST_LIMIT_DEFAULT).clamp(1, limits::LIST_LIMIT_MAX) as usize
 }
 
 /// Cuts a sorted listing to one page; gives the name that the next page begins after.
-fn cut<T, N>(items: &mut Vec<T>, limit: Option<u32>, name: impl Fn(&T) -> N) -> Option<N> {
+pub(crate) fn cut<T, N>(items: &mut Vec<T>, limit: Option<u32>, name: impl Fn(&T) -> N) -> Option<N> {
     let len = page_len(limit);
     if items.len() <= len {
         return None;

@@ -48,5 +48,7 @@ pub(crate) fn merge(shared: &Shared, parts: &[StatusPart]) -> StatusResult {
             messages: sum(|part| part.held_messages),
             bytes: sum(|part| part.held_bytes),
         },
+        nodes: Vec::new(),
+        incomplete: false,
     }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{ChannelSummary, CloseCode, Group, MessageId, Position, Refusal, Room, RoomSummary, StorageState, TopicStart};
+use arqonbus_protocol::{ChannelSummary, CloseCode, Group, MessageId, NodeStatus, Position, Refusal, Room, StorageState, TopicStart};
 use bytes::Bytes;
 
-use crate::routing::{LaneId, Op, ShardId};
+use crate::peers::letter::{Answer, RoomPart};
+use crate::routing::{Abroad, LaneId, Op, ShardId};
 use crate::slots::Key;
 
 /// One value on the edge from a home to a shard's connections. Deliveries from one home stay in order.
@@ -39,6 +40,8 @@ pub(crate) enum Delivery {
     ExitGroup { lane: LaneId, conn: Key, group: Group, reply: Option<Bytes> },
     /// Go on with this question, whoever is there.
     Relay { next: Box<(ShardId, Op)> },
+    /// For other nodes: only to the shard that stands for them.
+    Abroad(Box<Abroad>),
     /// Close a connection.
     Close { conn: Key, code: CloseCode },
 }
@@ -57,7 +60,7 @@ impl Delivery {
             | Self::ExitGroup { conn, .. }
             | Self::Ask { conn, .. }
             | Self::Close { conn, .. } => Some(*conn),
-            Self::Fan { .. } | Self::Room { .. } | Self::Everyone { .. } | Self::Ended { .. } | Self::Relay { .. } => None,
+            Self::Fan { .. } | Self::Room { .. } | Self::Everyone { .. } | Self::Ended { .. } | Self::Relay { .. } | Self::Abroad(_) => None,
         }
     }
 }
@@ -103,15 +106,29 @@ pub(crate) enum Part {
     /// A pattern is left here.
     Left,
     /// Rooms here.
-    Rooms(Vec<RoomSummary>),
+    Rooms(Vec<RoomPart>),
     /// Channels here.
     Channels(Vec<ChannelSummary>),
     /// Counts here.
     Status(StatusPart),
+    /// What other nodes have.
+    Foreign(Box<ForeignPart>),
+    /// An answer to another node.
+    Peer(Box<Answer>),
     /// A lane that matches a pattern cannot be joined.
     LaneRefused(Box<Refusal>),
     /// A lane that matched a pattern is no more.
     LaneGone,
+}
+
+/// Other nodes' part of an answer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ForeignPart {
+    pub(crate) rooms: Vec<RoomPart>,
+    pub(crate) channels: Vec<ChannelSummary>,
+    pub(crate) nodes: Vec<NodeStatus>,
+    /// Whether one of them did not answer.
+    pub(crate) incomplete: bool,
 }
 
 /// A shard's counts.

@@ -68,6 +68,8 @@ impl Edge {
             Delivery::ExitGroup { lane, conn, group, reply } => self.exit_group(lane, conn, group, reply.as_ref()),
             Delivery::Relay { next } => self.asks.push(*next),
             Delivery::Close { conn, code } => self.close(conn, code),
+            // No edge here stands for other nodes.
+            Delivery::Abroad(_) => {}
             Delivery::Ask { conn, next } => {
                 if self.connections.get(conn).is_some_and(|conn| conn.closing.is_none()) {
                     self.asks.push(*next);

@@ -1,9 +1,10 @@
 //! Answers that every shard has a part in, while their parts come in.
 
-use arqonbus_protocol::{JoinResult, LeaveResult, Pattern, Refusal, TopicStart, encode_ok, encode_refused, limits};
+use arqonbus_protocol::{JoinResult, LeaveResult, NodeStatus, Pattern, Refusal, StatusResult, TopicStart, encode_ok, encode_refused, limits};
 
 use super::{Part, StatusPart};
 use crate::commands::{self, Aggregate};
+use crate::peers::letter::RoomPart;
 use crate::routing::Asked;
 use crate::shared::Shared;
 
@@ -16,9 +17,12 @@ pub(crate) struct Gather {
     shards: usize,
     /// Openings of a pattern join that are announced, less those that have come.
     lanes: i64,
-    rooms: Vec<arqonbus_protocol::RoomSummary>,
+    rooms: Vec<RoomPart>,
     channels: Vec<arqonbus_protocol::ChannelSummary>,
     status: Vec<StatusPart>,
+    nodes: Vec<NodeStatus>,
+    /// Whether a node did not answer.
+    incomplete: bool,
     openings: Vec<TopicStart>,
     /// Why a pattern could not be joined in one of its lanes.
     refused: Option<Box<Refusal>>,
@@ -26,7 +30,19 @@ pub(crate) struct Gather {
 
 impl Gather {
     pub(crate) fn new(asked: Asked, aggregate: Aggregate, shards: usize) -> Self {
-        Self { asked, aggregate, shards, lanes: 0, rooms: Vec::new(), channels: Vec::new(), status: Vec::new(), openings: Vec::new(), refused: None }
+        Self {
+            asked,
+            aggregate,
+            shards,
+            lanes: 0,
+            rooms: Vec::new(),
+            channels: Vec::new(),
+            status: Vec::new(),
+            nodes: Vec::new(),
+            incomplete: false,
+            openings: Vec::new(),
+            refused: None,
+        }
     }
 
     pub(crate) fn is_join(&self) -> bool {
@@ -45,8 +61,15 @@ impl Gather {
             Part::Rooms(rooms) => self.rooms.extend(rooms),
             Part::Channels(channels) => self.channels.extend(channels),
             Part::Status(part) => self.status.push(part),
+            Part::Foreign(foreign) => {
+                self.rooms.extend(foreign.rooms);
+                self.channels.extend(foreign.channels);
+                self.nodes.extend(foreign.nodes);
+                self.incomplete |= foreign.incomplete;
+            }
             Part::LaneRefused(refusal) => self.refused = Some(refusal),
-            Part::Left | Part::LaneGone => {}
+            // Answers to other nodes go to them.
+            Part::Left | Part::LaneGone | Part::Peer(_) => {}
         }
     }
 
@@ -70,20 +93,30 @@ impl Gather {
 
     /// The answer, once it is complete.
     pub(crate) fn answer(&mut self, shared: &Shared) -> Vec<u8> {
-        let id = &self.asked.request_id;
+        let id = self.asked.request_id;
         if let Some(refusal) = &self.refused {
-            return encode_refused(id, refusal);
+            return encode_refused(&id, refusal);
         }
         match &self.aggregate {
             Aggregate::JoinPattern(_) => {
                 self.openings.sort_unstable_by_key(TopicStart::topic);
                 let topics = self.openings.iter().copied().take(limits::JOIN_TOPICS_MAX).collect();
-                encode_ok(id, &JoinResult::new(topics, self.openings.len() <= limits::JOIN_TOPICS_MAX))
+                encode_ok(&id, &JoinResult::new(topics, self.openings.len() <= limits::JOIN_TOPICS_MAX))
             }
-            Aggregate::LeavePattern(_) => encode_ok(id, &LeaveResult {}),
-            Aggregate::ListRooms(args) => encode_ok(id, &commands::merge_rooms(args, std::mem::take(&mut self.rooms))),
-            Aggregate::ListChannels(args) => encode_ok(id, &commands::merge_channels(args, std::mem::take(&mut self.channels))),
-            Aggregate::Status => encode_ok(id, &commands::merge_status(shared, &self.status)),
+            Aggregate::LeavePattern(_) => encode_ok(&id, &LeaveResult {}),
+            Aggregate::ListRooms(args) => encode_ok(&id, &commands::merge_rooms(args, std::mem::take(&mut self.rooms), self.incomplete)),
+            Aggregate::ListChannels(args) => encode_ok(&id, &commands::merge_channels(args, std::mem::take(&mut self.channels), self.incomplete)),
+            Aggregate::Status => encode_ok(&id, &self.status(shared)),
         }
+    }
+    fn status(&mut self, shared: &Shared) -> StatusResult {
+        let mut status = commands::merge_status(shared, &self.status);
+        if shared.abroad.is_some() {
+            status.nodes = std::mem::take(&mut self.nodes);
+            status.nodes.push(crate::peers::node_status(shared, &self.status));
+            status.nodes.sort_unstable_by_key(|node| node.node);
+            status.incomplete = self.incomplete;
+        }
+        status
     }
 }

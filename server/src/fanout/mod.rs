@@ -11,7 +11,7 @@ mod segment;
 mod spread;
 
 pub(crate) use connection::Place;
-pub(crate) use delivery::{Delivery, Opening, OpeningAsked, Part, StatusPart, Then};
+pub(crate) use delivery::{Delivery, ForeignPart, Opening, OpeningAsked, Part, StatusPart, Then};
 pub(crate) use edge::Edge;
 pub(crate) use gather::Gather;
 #[cfg(any(test, feature = "sim"))]

@@ -11,11 +11,13 @@ use crate::fanout::{Delivery, Part};
 #[derive(Debug)]
 pub(crate) struct Egress {
     to: Vec<Vec<Delivery>>,
+    shards: usize,
 }
 
 impl Egress {
-    pub(crate) fn new(shards: usize) -> Self {
-        Self { to: (0..shards).map(|_| Vec::new()).collect() }
+    /// To so many shards, and on `ways` ways: one more where there are other nodes.
+    pub(crate) fn new(shards: usize, ways: usize) -> Self {
+        Self { to: (0..ways).map(|_| Vec::new()).collect(), shards }
     }
 
     pub(crate) fn push(&mut self, shard: u16, delivery: Delivery) {
@@ -24,7 +26,7 @@ impl Egress {
 
     /// The same to every shard.
     pub(crate) fn push_all(&mut self, delivery: impl Fn(u16) -> Delivery) {
-        for (shard, queue) in (0..).zip(&mut self.to) {
+        for (shard, queue) in (0..).zip(&mut self.to[..self.shards]) {
             queue.push(delivery(shard));
         }
     }

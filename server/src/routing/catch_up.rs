@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::lane::{Member, Pending, Way};
 use super::op::{Asked, JoinOp, LaneOp};
-use super::{ConnId, Home, Lane};
+use super::{Abroad, ConnId, Home, Lane};
 use crate::fanout::{Delivery, Opening, OpeningAsked, Part, Then};
 use crate::session::Identity;
 use crate::slots::Key;
@@ -125,9 +125,14 @@ impl Home {
         };
         let Some(lane) = self.lanes.get_mut(key) else { return 0 };
         let is_new = lane.enter(asked.conn, member);
-        let (topic, members) = (lane.topic, lane.members.len() as u64);
+        let (topic, here, members) = (lane.topic, lane.members.len() as u64, lane.members_everywhere());
+        if presence && lane.watchers == 1 {
+            lane.forget_foreign_lists();
+            self.abroad(Abroad::Watch { topic, list: true });
+        }
         if is_new {
             self.tell_presence(key, &asked.who, asked.conn, EventBody::Joined);
+            self.tell_abroad(topic, true, &asked.who, here);
             self.shared.telemetry.tell(&Signal::Joined { client: asked.who.client, user: asked.who.user, joined: topic.into() });
         }
         members

@@ -1,12 +1,13 @@
 //! Where the connections of a client or user live.
 
-use arqonbus_protocol::{ClientId, CloseCode, ErrorCode, Refusal, Target, UserId};
+use arqonbus_protocol::{ClientId, CloseCode, DisconnectResult, ErrorCode, Refusal, UserId};
 use bytes::Bytes;
 
 use super::op::Asked;
-use super::{ConnId, Home};
+use super::{Abroad, ConnId, Home};
 use crate::fanout::Delivery;
 use crate::hash::Map;
+use crate::peers::letter::{News, Whom};
 
 /// Connections by identity, for the identities whose home this is.
 #[derive(Debug, Default)]
@@ -45,8 +46,11 @@ impl Directory {
 }
 
 impl Home {
-    /// Lets `asked.conn` answer to its client id from now on; a connection that did before is closed.
-    pub(super) fn register(&mut self, asked: &Asked, reply: Option<Bytes>) {
+    /// Lets `asked.conn` answer to its client id from now on; a connection that did before is closed, on whichever node.
+    pub(super) fn register(&mut self, asked: &Asked, reply: Option<Bytes>, resumed: bool) {
+        if resumed {
+            self.abroad(Abroad::Tell(Box::new(News::Resumed(asked.who.client))));
+        }
         let before = self.directory.clients.insert(asked.who.client, asked.conn);
         if let Some(before) = before.filter(|before| *before != asked.conn) {
             self.egress.push(before.shard, Delivery::Close { conn: before.key, code: CloseCode::Replaced });
@@ -56,18 +60,14 @@ impl Home {
         }
     }
 
-    pub(super) fn kick(&mut self, asked: &Asked, target: &Target, code: CloseCode) {
-        let found: Vec<ConnId> = match target {
-            Target::Client(client) => self.directory.client(client).into_iter().collect(),
-            Target::User(user) => self.directory.user(user).to_vec(),
-            Target::Topic(_) | Target::Room(_) | Target::Everyone => Vec::new(),
-        };
-        if found.is_empty() {
-            return self.refuse(asked, None, &Refusal::new(ErrorCode::NoRecipient, "nobody is there by that name").at("/args"));
+    pub(super) fn kick(&mut self, asked: Asked, whom: Whom) {
+        let here = self.close_all(&whom);
+        if self.has_peers() {
+            return self.abroad(Abroad::Kick { asked, whom, here });
         }
-        for conn in &found {
-            self.egress.push(conn.shard, Delivery::Close { conn: conn.key, code });
+        if here == 0 {
+            return self.refuse(&asked, None, &Refusal::new(ErrorCode::NoRecipient, "nobody is there by that name").at("/args"));
         }
-        self.egress.ok(asked, &arqonbus_protocol::DisconnectResult { disconnected: found.len() as u64 });
+        self.egress.ok(&asked, &DisconnectResult { disconnected: here, incomplete: false });
     }
 }

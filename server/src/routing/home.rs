@@ -10,7 +10,7 @@ use super::groups::GroupOp;
 use super::lane::Pending;
 use super::op::{Asked, LaneId, LaneOp, Op, PublishOp, ShardId};
 use super::patterns::PatternMember;
-use super::{ConnId, Egress, Lane};
+use super::{Abroad, ConnId, Egress, Lane};
 use crate::clock::Moment;
 use crate::hash::{Map, State};
 use crate::session::Identity;
@@ -73,7 +73,7 @@ impl Home {
         let node = Arc::new(Identity::bare(shared.node));
         Self {
             shard,
-            egress: Egress::new(shared.shards),
+            egress: Egress::new(shared.shards, shared.ways()),
             shared,
             store,
             lanes: Slots::default(),
@@ -118,7 +118,7 @@ impl Home {
     pub(crate) fn ask(&mut self, op: Op) {
         match op {
             Op::Lane(topic, op) => self.ask_topic(topic, op),
-            Op::Send(publish) => self.send(&publish),
+            Op::Send(publish) => self.send(publish),
             Op::JoinPattern { asked, gather, args } => self.join_pattern(&asked, gather, &args),
             Op::LeavePattern { conn, pattern, gather } => self.leave_pattern(conn, &pattern, gather),
             Op::Unname { lane, conn } => self.ask_lane(lane.key, LaneOp::Unname { conn }),
@@ -126,17 +126,18 @@ impl Home {
             Op::Part { lane, conn } => self.part(lane.key, conn),
             Op::PartGroup { lane, conn, group } => self.ask_lane(lane.key, LaneOp::Group(GroupOp::Part { conn, group })),
             Op::PartPatterns { conn } => self.patterns.retain(|member| member.conn != conn),
-            Op::Register { asked, reply } => self.register(&asked, reply),
+            Op::Register { asked, reply, resumed } => self.register(&asked, reply, resumed),
             Op::Unregister { client, conn } => self.directory.remove_client(&client, conn),
             Op::RegisterUser { user, conn, then } => {
                 self.directory.add_user(user, conn);
                 self.egress.push(conn.shard, crate::fanout::Delivery::Ask { conn: conn.key, next: then });
             }
             Op::UnregisterUser { user, conn } => self.directory.remove_user(&user, conn),
-            Op::Kick { asked, target, code } => self.kick(&asked, &target, code),
+            Op::Kick { asked, whom } => self.kick(asked, whom),
             Op::ListRooms { asked, gather, args } => self.list_rooms(&asked, gather, &args),
             Op::ListChannels { asked, gather, args } => self.list_channels(&asked, gather, &args),
             Op::Status { asked, gather } => self.status(&asked, gather),
+            Op::Peer(op) => self.peer(*op),
         }
     }
 
@@ -159,24 +160,26 @@ impl Home {
     }
 
     pub(super) fn ask_topic(&mut self, topic: Topic, op: LaneOp) {
-        if let Some(key) = self.lane_for(topic, &op) {
+        if let Some(op) = self.unless_abroad(topic, op)
+            && let Some(key) = self.lane_for(topic, &op)
+        {
             self.ask_lane(key, op);
         }
     }
 
     /// The lane of `topic`, begun where the question begins one; answers the question itself where there is none.
-    fn lane_for(&mut self, topic: Topic, op: &LaneOp) -> Option<Key> {
+    pub(super) fn lane_for(&mut self, topic: Topic, op: &LaneOp) -> Option<Key> {
         if let Some(key) = self.by_topic.get(&topic) {
             return Some(*key);
         }
         let unknown = || Refusal::new(ErrorCode::UnknownChannel, "there is no such channel");
         let (asked, begins) = match op {
-            LaneOp::Publish(publish) if publish.request => {
+            LaneOp::Publish(publish) if publish.request && !publish.asked_abroad => {
                 self.refuse(&publish.asked, Some(topic), &Refusal::new(ErrorCode::NoResponder, "nobody is there to answer"));
                 return None;
             }
             // The server's own channels appear when the server uses them.
-            LaneOp::Publish(publish) if publish.asked.who.is_node() => (&publish.asked, true),
+            LaneOp::Publish(publish) if publish.asked.who.is_node() || publish.asked_abroad => (&publish.asked, true),
             LaneOp::Publish(publish) => (&publish.asked, !topic.is_reserved() && self.shared.config.creates_on_use(&topic)),
             LaneOp::Join(join) => (&join.asked, self.shared.may_be_joined(&topic)),
             LaneOp::Create { asked, .. } => (asked, true),
@@ -234,6 +237,7 @@ impl Home {
         self.shared.telemetry.tell(&Signal::Created { topic, client: by });
         self.answered(key, ticket, Pending::Open, opened, Self::opened);
         self.let_patterns_in(key, &topic);
+        self.abroad(Abroad::Watch { topic, list: false });
         key
     }
 
@@ -277,7 +281,7 @@ impl Home {
             LaneOp::Create { asked, args } => self.create(key, &asked, *args),
             LaneOp::Delete { asked, args } => self.delete(key, asked, args),
             LaneOp::Info { asked, args } => self.info(key, asked, args),
-            LaneOp::Members { asked, args } => self.members(key, &asked, &args),
+            LaneOp::Members { asked, args } => self.members(key, asked, args),
             LaneOp::History { asked, args } => self.history(key, asked, args),
             LaneOp::CatchUp { conn, from } => self.catch_up(key, conn, from),
             LaneOp::Born { asked, presence } => self.enter_newborn(key, &asked, presence),
@@ -375,7 +379,7 @@ impl Home {
             Pending::Op(LaneOp::Join(join)) => self.joined(key, &join, page),
             Pending::Op(LaneOp::CatchUp { conn, from }) => self.caught_up(key, conn, from, page),
             Pending::Op(LaneOp::History { asked, args }) => self.history_read(key, &asked, &args, page),
-            Pending::Op(LaneOp::Info { asked, .. }) => self.info_read(key, &asked, page),
+            Pending::Op(LaneOp::Info { asked, .. }) => self.info_read(key, asked, page),
             other @ (Pending::Open | Pending::Op(_)) => unreachable!("only these read, not {other:?}"),
         }
     }

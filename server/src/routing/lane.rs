@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use super::groups::LaneGroup;
 use super::op::{LaneOp, PublishOp};
-use super::{ConnId, LaneId};
+use super::{ConnId, Foreign, LaneId};
 use crate::clock::Moment;
 use crate::fanout::Delivery;
 use crate::hash::State;
@@ -48,6 +48,8 @@ pub(crate) struct Lane {
     pub(crate) waiting: Option<(Ticket, Pending)>,
     /// Since when nobody is a member and nothing is held, as far as was looked.
     pub(crate) idle_since: Option<Moment>,
+    /// Members on other nodes, as far as is known.
+    pub(crate) foreign: Vec<Foreign>,
     /// What came meanwhile.
     pub(crate) queue: VecDeque<LaneOp>,
 }
@@ -113,6 +115,7 @@ impl Lane {
             appending: VecDeque::new(),
             waiting: None,
             idle_since: None,
+            foreign: Vec::new(),
             queue: VecDeque::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! Where things are decided in order: lanes, the directory, patterns. One [`Home`] a shard; it takes [`Op`]s and gives [`Delivery`]s.
 
+mod abroad;
 mod answer;
 mod broadcast;
 mod catch_up;
@@ -14,6 +15,7 @@ mod patterns;
 mod publish;
 mod upkeep;
 
+pub(crate) use abroad::{Abroad, Foreign, PeerOp, presence};
 pub(crate) use answer::Egress;
 pub(crate) use groups::{GroupJoin, GroupLeave, GroupOp, LaneGroup, Settling};
 pub(crate) use home::Home;

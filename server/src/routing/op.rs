@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use arqonbus_protocol::{
-    ChannelInfoArgs, ClientId, CloseCode, CommandSpec, CreateChannelArgs, DeleteChannelArgs, Group, HistoryArgs, JoinArgs, ListChannelsArgs,
-    ListRoomsArgs, MembersArgs, MessageId, Pattern, Position, Target, Topic, UserId,
+    ChannelInfoArgs, ClientId, CommandSpec, CreateChannelArgs, DeleteChannelArgs, Group, HistoryArgs, JoinArgs, ListChannelsArgs, ListRoomsArgs,
+    MembersArgs, MessageId, Pattern, Position, Target, Topic, UserId,
 };
 use bytes::Bytes;
 
+use super::PeerOp;
 use super::groups::GroupOp;
+use crate::peers::letter::Whom;
 use crate::session::Identity;
 use crate::slots::Key;
 use crate::storage::{Entry, Fingerprint};
@@ -62,7 +64,7 @@ pub(crate) enum Op {
     /// A connection is gone; forget its patterns.
     PartPatterns { conn: ConnId },
     /// A connection now answers to a client id.
-    Register { asked: Asked, reply: Option<Bytes> },
+    Register { asked: Asked, reply: Option<Bytes>, resumed: bool },
     /// A connection no longer answers to a client id.
     Unregister { client: ClientId, conn: ConnId },
     /// A connection now acts for a user.
@@ -70,13 +72,15 @@ pub(crate) enum Op {
     /// A connection no longer acts for a user.
     UnregisterUser { user: UserId, conn: ConnId },
     /// Close the connections of a client or user.
-    Kick { asked: Asked, target: Target, code: CloseCode },
+    Kick { asked: Asked, whom: Whom },
     /// List rooms, here.
     ListRooms { asked: Asked, gather: u32, args: ListRoomsArgs },
     /// List a room's channels, here.
     ListChannels { asked: Asked, gather: u32, args: Box<ListChannelsArgs> },
     /// Count, here.
     Status { asked: Asked, gather: u32 },
+    /// Another node asks or tells something.
+    Peer(Box<PeerOp>),
 }
 
 /// One question to a lane.
@@ -143,6 +147,8 @@ pub(crate) struct PublishOp {
     pub(crate) request: bool,
     pub(crate) ack: bool,
     pub(crate) exclude_sender: bool,
+    /// A request of which other nodes were asked whether anybody there can answer it, and somebody can.
+    pub(crate) asked_abroad: bool,
     /// Whether its sender would send it again where its connection is closed without an answer.
     pub(crate) resent: bool,
     /// When it was read, in microseconds of the clock.

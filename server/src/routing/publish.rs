@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arqonbus_protocol::{CloseCode, Durability, ErrorCode, EventBody, Gap, GapReason, Position, PublishResult, Refusal, Topic, encode_event};
 use bytes::Bytes;
 
-use super::Home;
 use super::lane::Lane;
 use super::op::PublishOp;
+use super::{Abroad, Home};
 use crate::fanout::Delivery;
 use crate::slots::Key;
 use crate::storage::{Appended, Entry, Progress, StoreError, Verdict};
@@ -16,9 +16,12 @@ impl Home {
     pub(super) fn publish(&mut self, key: Key, mut publish: Box<PublishOp>) {
         let Some(lane) = self.lanes.get(key) else { return };
         let topic = lane.topic;
-        let alone = publish.request && !lane.reaches_another_than(publish.asked.conn);
+        let alone = publish.request && !publish.asked_abroad && !lane.reaches_another_than(publish.asked.conn);
         // A request that was stored is not refused when it comes again and the responder is gone.
         if alone && !self.was_requested(&publish) {
+            if self.has_peers() {
+                return self.abroad(Abroad::Request { topic, publish });
+            }
             return self.refuse(&publish.asked, Some(topic), &Refusal::new(ErrorCode::NoResponder, "nobody is there to answer"));
         }
         if !publish.asked.who.is_node() {

@@ -70,8 +70,9 @@ impl Home {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         lane.flush(&mut self.egress);
         let Some(member) = lane.exit(conn) else { return };
-        let topic = lane.topic;
+        let (topic, here) = (lane.topic, lane.members.len() as u64);
         self.tell_presence(key, &member.who, conn, EventBody::Left);
+        self.tell_abroad(topic, false, &member.who, here);
         self.shared.telemetry.tell(&Signal::Left { client: member.who.client, user: member.who.user, left: topic.into() });
     }
 
@@ -108,15 +109,7 @@ impl Home {
     pub(crate) fn tell_presence(&mut self, key: Key, who: &Arc<Identity>, about: ConnId, event: fn(Presence) -> EventBody) {
         let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.watchers > 0) else { return };
         lane.flush(&mut self.egress);
-        let members = lane.members.len() as u64;
-        let about_them = who.about.as_deref();
-        let presence = Presence {
-            client: who.client,
-            user: who.user,
-            name: about_them.and_then(|about| about.name.clone()),
-            kind: about_them.and_then(|about| about.kind.clone()),
-            members,
-        };
+        let presence = super::presence(who, lane.members_everywhere());
         let body: bytes::Bytes = arqonbus_protocol::encode_event(&event(presence), Some(&lane.topic), &self.timestamp).into();
         for (conn, _) in lane.members.iter().filter(|(conn, member)| member.presence && **conn != about) {
             self.egress.send(*conn, body.clone());

@@ -35,6 +35,7 @@ impl Session {
             // Over HTTP there is always an answer; and who is left out must learn which seq will not come.
             ack: publish.ack || publish.exclude_sender || self.channel == Channel::Http,
             exclude_sender: publish.exclude_sender,
+            asked_abroad: false,
             resent: self.channel == Channel::WebSocket,
             received_us: cx.received_us,
             then: None,

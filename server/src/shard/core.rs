@@ -43,13 +43,13 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new(shard: ShardId, shared: Arc<Shared>, store: Box<dyn Store>) -> Self {
-        let shards = shared.shards;
+        let ways = shared.ways();
         Self {
             shard,
             home: Home::new(shard, Arc::clone(&shared), store),
             edge: Edge::new(shard, Arc::clone(&shared)),
-            ops: (0..shards).map(|_| Vec::new()).collect(),
-            deliveries: (0..shards).map(|_| Vec::new()).collect(),
+            ops: (0..ways).map(|_| Vec::new()).collect(),
+            deliveries: (0..ways).map(|_| Vec::new()).collect(),
             scratch: vec![0; READ_BYTES].into(),
             steps: Vec::new(),
             gathers: 0,
@@ -88,7 +88,7 @@ impl Core {
             let welcome = EventBody::Welcome(Box::new(self.shared.welcome(client)));
             self.edge.to(key, &encode_event(&welcome, None, &self.home.timestamp));
             let asked = Asked { conn: ConnId { shard, key }, who, request_id: self.shared.message_id(self.home.timestamp), command: None };
-            self.home.ask(Op::Register { asked, reply: None });
+            self.home.ask(Op::Register { asked, reply: None, resumed: false });
         }
         self.carry();
         key
@@ -168,8 +168,10 @@ impl Core {
             self.shared.tell_refused(asked, None, refusal.code);
             return self.edge.to(key, &encode_refused(&asked.request_id, &refusal));
         }
-        conn.gathers.push((gather, Gather::new(asked.clone(), aggregate.clone(), self.shared.shards)));
-        for shard in 0..self.shared.shard_ids() {
+        // Joins are of connections, and those are here.
+        let abroad = self.shared.abroad.filter(|_| !matches!(aggregate, Aggregate::JoinPattern(_) | Aggregate::LeavePattern(_)));
+        conn.gathers.push((gather, Gather::new(asked.clone(), aggregate.clone(), self.shared.shards + usize::from(abroad.is_some()))));
+        for shard in (0..self.shared.shard_ids()).chain(abroad) {
             let asked = asked.clone();
             let op = match aggregate {
                 Aggregate::JoinPattern(args) => Op::JoinPattern { asked, gather, args: args.clone() },
@@ -201,7 +203,7 @@ impl Core {
     pub(crate) fn carry(&mut self) {
         self.home.settle();
         loop {
-            for shard in 0..self.shared.shard_ids() {
+            for shard in (0..self.shared.shard_ids()).chain(self.shared.abroad) {
                 let deliveries = self.home.egress.take(shard);
                 if shard == self.shard {
                     for delivery in deliveries {

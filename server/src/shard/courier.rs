@@ -24,8 +24,8 @@ pub(crate) struct Wires {
 /// The sending ends to one shard.
 #[derive(Clone)]
 pub(crate) struct Way {
-    ops: mpsc::Sender<Vec<Op>>,
-    deliveries: mpsc::Sender<Vec<Delivery>>,
+    pub(crate) ops: mpsc::Sender<Vec<Op>>,
+    pub(crate) deliveries: mpsc::Sender<Vec<Delivery>>,
 }
 
 impl Wires {

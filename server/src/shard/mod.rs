@@ -8,6 +8,6 @@ mod http;
 mod thread;
 
 pub(crate) use self::core::Core;
-pub(crate) use courier::Wires;
+pub(crate) use courier::{Way, Wires};
 pub(crate) use http::HttpJob;
 pub(crate) use thread::{Control, Incoming, Shard, Upgraded, spawn};

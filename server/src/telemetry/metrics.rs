@@ -115,6 +115,14 @@ metrics! {
     acked_lost: Counter = "arqonbus_acked_lost_total" "messages",
     /// Which state the store is in: 1 for that one. Kept by `tell`.
     storage_state: State<StorageState> = "arqonbus_storage_state" "1",
+    /// Nodes that live, this one included; 0 where the store is not shared.
+    nodes: Gauge = "arqonbus_nodes" "nodes",
+    /// Answers of other nodes that did not come in time.
+    node_answers_missing: Counter = "arqonbus_node_answers_missing_total" "answers",
+    /// Letters of other nodes that could not be read and were dropped.
+    node_letters_malformed: Counter = "arqonbus_node_letters_malformed_total" "letters",
+    /// Things for other nodes that could not be sent, because Redis did not take them or too much waited for it.
+    node_letters_failed: Counter = "arqonbus_node_letters_failed_total" "letters",
     /// Requests on the HTTP surface; WebSocket handshakes are not counted here.
     http_requests: Counter = "arqonbus_http_requests_total" "requests",
     /// Times that accepting paused because no file descriptor was left. Kept by `tell`.

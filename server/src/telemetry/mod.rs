@@ -112,6 +112,8 @@ impl Telemetry {
             Signal::Storage { state } => metrics.storage_state.set(*state),
             Signal::Started { .. }
             | Signal::Identified { .. }
+            | Signal::NodeUp { .. }
+            | Signal::NodeDown { .. }
             | Signal::Joined { .. }
             | Signal::Left { .. }
             | Signal::Created { .. }

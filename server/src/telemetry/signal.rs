@@ -88,6 +88,16 @@ pub enum Signal<'a> {
         /// Which.
         topic: Topic,
     },
+    /// Another node was heard of for the first time.
+    NodeUp {
+        /// Which.
+        node: ClientId,
+    },
+    /// Another node is dead, or said that it goes.
+    NodeDown {
+        /// Which.
+        node: ClientId,
+    },
     /// A request was refused.
     Refused {
         /// Who asked; none over HTTP.
@@ -200,6 +210,10 @@ label! {
         Deleted = "deleted",
         /// [`Signal::Forgotten`].
         Forgotten = "forgotten",
+        /// [`Signal::NodeUp`].
+        NodeUp = "node_up",
+        /// [`Signal::NodeDown`].
+        NodeDown = "node_down",
         /// [`Signal::Refused`].
         Refused = "refused",
         /// [`Signal::SlowConsumer`].
@@ -241,6 +255,8 @@ impl Signal<'_> {
             Self::Created { .. } => SignalKind::Created,
             Self::Deleted { .. } => SignalKind::Deleted,
             Self::Forgotten { .. } => SignalKind::Forgotten,
+            Self::NodeUp { .. } => SignalKind::NodeUp,
+            Self::NodeDown { .. } => SignalKind::NodeDown,
             Self::Refused { .. } => SignalKind::Refused,
             Self::SlowConsumer { .. } => SignalKind::SlowConsumer,
             Self::Gap { .. } => SignalKind::Gap,
@@ -262,7 +278,12 @@ impl Signal<'_> {
             Self::AcceptPaused | Self::SlowConsumer { .. } | Self::DedupEvicted { .. } | Self::Storage { state: StorageState::Degraded } => {
                 Level::WARN
             }
-            Self::Started { .. } | Self::Storage { .. } | Self::Draining { .. } | Self::Drained { .. } => Level::INFO,
+            Self::Started { .. }
+            | Self::NodeUp { .. }
+            | Self::NodeDown { .. }
+            | Self::Storage { .. }
+            | Self::Draining { .. }
+            | Self::Drained { .. } => Level::INFO,
             Self::Connected { .. }
             | Self::Identified { .. }
             | Self::Disconnected { .. }
@@ -286,6 +307,7 @@ impl Signal<'_> {
         let none = Facts::default();
         match self {
             Self::Started { listen } => Facts { listen: Some(*listen), ..none },
+            Self::NodeUp { node } | Self::NodeDown { node } => Facts { client: Some(node), ..none },
             Self::Connected { client, peer } => Facts { client: Some(client), peer: *peer, ..none },
             Self::Identified { client, user, name, agent } => Facts { client: Some(client), user: user.as_ref(), name: *name, agent: *agent, ..none },
             Self::Disconnected { client, user, ended } => Facts { client: Some(client), user: user.as_ref(), code: Some(ended.text()), ..none },
@@ -336,6 +358,8 @@ impl SignalKind {
             Self::Created => "channel created",
             Self::Deleted => "channel deleted",
             Self::Forgotten => "idle topic forgotten",
+            Self::NodeUp => "node is there",
+            Self::NodeDown => "node is gone",
             Self::Refused => "request refused",
             Self::SlowConsumer => "slow consumer closed",
             Self::Gap => "gap told",

@@ -165,3 +165,25 @@ async fn g04_is_red_where_what_redis_lost_is_not_put_back() {
         assert!(broken.iter().any(|what| what.contains("not in the history once")), "{loss:?}: {broken:?}");
     }
 }
+
+#[tokio::test]
+async fn g04_where_replicas_must_have_it_an_ack_says_that_they_do() {
+    let redis = Redis::start().await;
+    let replica = Redis::replica_of(&redis).await;
+    let node = Node::with(&redis, None, |config| {
+        (config.storage.redis.wait_replicas, config.storage.redis.wait_ms) = (1, 200);
+    });
+    let mut publisher = Peer::connect(&node).await;
+    publisher.publish("r:c", json!(1)).await;
+    assert_eq!(replica.info("connected_slaves").await.trim(), "0");
+    let held = async |server: &Redis| server.info("db0").await;
+    assert_eq!(held(&redis).await.split(',').next(), held(&replica).await.split(',').next(), "the replica has it by then");
+    replica.pause();
+    publisher.send(&json!({"type": "message", "id": "two", "room": "r", "channel": "c", "payload": 2, "ack": true})).await;
+    let ended = publisher.end().await;
+    assert!(format!("{ended:?}").contains("4104"), "stored, and not as it should be: unknown. {ended:?}");
+    replica.go_on();
+    let mut publisher = Peer::connect(&node).await;
+    publisher.publish("r:c", json!(3)).await;
+    assert_eq!(history(&node, "r:c").await, [json!(1), json!(2), json!(3)]);
+}

@@ -1,5 +1,6 @@
 //! Logs in Redis: kept, ordered, shared by nodes, and what is said when Redis loses them or is away.
 
+mod cluster;
 mod faults;
 mod load;
 mod outage;

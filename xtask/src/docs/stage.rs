@@ -12,20 +12,20 @@ use super::page::{Block, Command, Kind, Page};
 use super::processes::{Place, Process, wait_until};
 use super::websocket::{Received, WebSocket};
 
-/// The ports that pages name.
-const LISTEN: &str = "9100";
-const ADMIN: &str = "9101";
+/// The ports that pages name: the bus and its admin listener, the same of a second node, Redis. Each stands for a free one.
+const PORTS: [&str; 5] = ["9100", "9101", "9110", "9111", "6379"];
 /// What pages tell people to type, and what is run: the same programs, built by now.
 const BUILT: &[(&str, &str)] = &[("cargo run --release -- ", "arqonbus "), ("cargo run -q -p arqonbus-client --example ", "")];
 /// How a page starts its own bus.
 const SERVE: &str = "arqonbus serve";
+/// What else a page may leave running that joins nothing: it is there once its ports answer.
+const SERVERS: [&str; 2] = [SERVE, "redis-server"];
 
 /// One page's performance.
 pub(super) struct Stage<'r> {
     root: &'r Path,
     place: Place,
-    listen: u16,
-    admin: u16,
+    ports: [u16; PORTS.len()],
     names: Names,
     running: Vec<Running>,
     server: Option<Running>,
@@ -45,13 +45,10 @@ impl<'r> Stage<'r> {
         let directory = env::temp_dir().join(format!("arqonbus-docs-{}", std::process::id()));
         fs::create_dir_all(&directory).map_err(|error| error.to_string())?;
         let programs = crate::target_directory(root).join("debug");
-        // Both are held until both are known, so that they differ.
-        let held = [free_port(), free_port()].map(|port| port.map_err(|error| error.to_string()));
-        let [listen, admin] = held.map(|port| port.and_then(|port| port.local_addr().map_err(|error| error.to_string())).map(|at| at.port()));
-        let (listen, admin) = (listen?, admin?);
-        let env = vec![("ARQONBUS_URL".to_owned(), format!("ws://127.0.0.1:{listen}"))];
+        let ports = free_ports().map_err(|error| error.to_string())?;
+        let env = vec![("ARQONBUS_URL".to_owned(), format!("ws://127.0.0.1:{}", ports[0]))];
         let place = Place { directory, programs, env };
-        let mut stage = Self { root, place, listen, admin, names: Names::default(), running: Vec::new(), server: None, connections: HashMap::new() };
+        let mut stage = Self { root, place, ports, names: Names::default(), running: Vec::new(), server: None, connections: HashMap::new() };
         if !stage.place.programs.join("arqonbus").is_file() {
             return Err(": nothing is built; run `cargo build --workspace --all-targets` first".to_owned());
         }
@@ -91,8 +88,11 @@ impl<'r> Stage<'r> {
         let line = translated(&command.text);
         let printed = block.body[command.output.clone()].to_vec();
         let range = block.range(command.output.start, command.output.end);
-        if line.starts_with(SERVE) {
+        if line.starts_with(SERVE) && self.server.is_none() {
             return self.serve(&line, block.line, printed, range);
+        }
+        if SERVERS.iter().any(|server| line.starts_with(server)) {
+            return self.serve_beside(&line, block.line, printed, range);
         }
         let before = self.joins()?;
         let awaited = line.split_whitespace().filter(|word| word.contains(':')).count().max(1) as u64;
@@ -111,7 +111,7 @@ impl<'r> Stage<'r> {
     }
 
     fn serve(&mut self, line: &str, at: usize, printed: Vec<String>, range: std::ops::Range<usize>) -> Result<(), String> {
-        let env = [("ARQONBUS_LISTEN", format!("127.0.0.1:{}", self.listen)), ("ARQONBUS_ADMIN", format!("127.0.0.1:{}", self.admin))];
+        let env = [("ARQONBUS_LISTEN", format!("127.0.0.1:{}", self.ports[0])), ("ARQONBUS_ADMIN", format!("127.0.0.1:{}", self.ports[1]))];
         let process = self.place.start(&format!("exec {}", self.to_run(line)), &env, "server")?;
         let mut running = Running { process, line: at, printed, range };
         let up = wait_until(|| running.process.has_ended() || self.joins().is_ok());
@@ -119,6 +119,20 @@ impl<'r> Stage<'r> {
             return Err(format!("the bus does not start; it says\n{}", running.process.lines().join("\n")));
         }
         self.server = Some(running);
+        Ok(())
+    }
+
+    /// Starts a second node, or a Redis.
+    fn serve_beside(&mut self, line: &str, at: usize, printed: Vec<String>, range: std::ops::Range<usize>) -> Result<(), String> {
+        let process = self.place.start(&format!("exec {}", self.to_run(line)), &[], &format!("background-{at}"))?;
+        let mut running = Running { process, line: at, printed, range };
+        let ports: Vec<u16> = PORTS.iter().zip(self.ports).filter(|(named, _)| line.contains(*named)).map(|(_, port)| port).collect();
+        let answers = |port: &u16| TcpStream::connect(("127.0.0.1", *port)).is_ok();
+        let up = wait_until(|| running.process.has_ended() || ports.iter().all(answers));
+        if !up || running.process.has_ended() {
+            return Err(format!("`{line}` does not start; it says\n{}", running.process.lines().join("\n")));
+        }
+        self.running.push(running);
         Ok(())
     }
 
@@ -150,7 +164,7 @@ impl<'r> Stage<'r> {
 
     /// A new connection; its welcome is passed over unless the page prints it.
     fn open(&self, block: &Block) -> io::Result<WebSocket> {
-        let mut socket = WebSocket::open(self.listen)?;
+        let mut socket = WebSocket::open(self.ports[0])?;
         if !block.body.first().is_some_and(|line| line.starts_with("← ") && line.contains("\"welcome\"")) {
             socket.receive()?;
         }
@@ -199,18 +213,18 @@ impl<'r> Stage<'r> {
 
     /// With this run's ports and names.
     fn to_run(&self, text: &str) -> String {
-        self.names.apply(text).replace(LISTEN, &self.listen.to_string()).replace(ADMIN, &self.admin.to_string())
+        PORTS.iter().zip(self.ports).fold(self.names.apply(text), |text, (named, port)| text.replace(named, &port.to_string()))
     }
 
     /// With the page's ports and directory.
     fn to_page(&self, text: &str) -> String {
         let directory = format!("{}/", self.place.directory.display());
-        text.replace(&self.listen.to_string(), LISTEN).replace(&self.admin.to_string(), ADMIN).replace(&directory, "")
+        PORTS.iter().zip(self.ports).fold(text.replace(&directory, ""), |text, (named, port)| text.replace(&port.to_string(), named))
     }
 
     /// How many joins the bus was asked for.
     fn joins(&self) -> Result<u64, String> {
-        let metrics = get(self.admin, "/metrics").map_err(|error| format!("the bus does not answer: {error}"))?;
+        let metrics = get(self.ports[1], "/metrics").map_err(|error| format!("the bus does not answer: {error}"))?;
         let line = metrics.lines().find_map(|line| line.strip_prefix("arqonbus_commands_total{command=\"join_channel\"} "));
         Ok(line.and_then(|count| count.trim().parse().ok()).unwrap_or(0))
     }
@@ -227,8 +241,14 @@ fn translated(line: &str) -> String {
     BUILT.iter().fold(line.to_owned(), |line, (typed, run)| line.replace(typed, run))
 }
 
-fn free_port() -> io::Result<TcpListener> {
-    TcpListener::bind(("127.0.0.1", 0))
+/// All are held until all are known, so that they differ.
+fn free_ports() -> io::Result<[u16; PORTS.len()]> {
+    let held = PORTS.map(|_| TcpListener::bind(("127.0.0.1", 0)));
+    let mut ports = [0; PORTS.len()];
+    for (port, listener) in ports.iter_mut().zip(held) {
+        *port = listener?.local_addr()?.port();
+    }
+    Ok(ports)
 }
 
 fn get(port: u16, path: &str) -> io::Result<String> {

@@ -66,7 +66,13 @@ pub(super) const STEPS: &[Step] = &[
         commands: &["bash sdk-js/run-tests"],
         ..PLAIN
     },
-    Step { name: "docs", why: "every snippet of the documents does what it prints", commands: &["cargo xtask docs"], ..PLAIN },
+    Step {
+        name: "docs",
+        why: "every snippet of the documents does what it prints",
+        needs: tools::redis_server,
+        commands: &["cargo xtask docs"],
+        ..PLAIN
+    },
     Step {
         name: "rustdoc",
         why: "the reference of the crates has no broken links",

@@ -63,6 +63,7 @@ impl Home {
             request: false,
             ack: false,
             exclude_sender: false,
+            asked_abroad: false,
             resent: false,
             received_us: 0,
             then: Some(Box::new((self.shard, then))),

@@ -26,6 +26,7 @@ use arqonbus_protocol::{ClientId, Durability, StorageState, StorageStatus, Topic
 
 pub(crate) use desk::Desk;
 pub(crate) use engine::{Bus, Engine};
+pub(crate) use script::stream_key;
 #[cfg(feature = "store-suite")]
 pub use trial::Trial;
 

@@ -1,4 +1,4 @@
--- What every script needs: the log of one topic, and whether this server still is the one that wrote it.
+-- What every function needs: the log of one topic, and whether this server still is the one that wrote it.
 --
 -- A log is four keys with one hash tag:
 --   stream  one entry for the messages that were appended together: id `0-<last seq>`, field h = "<count>,<latest>,<at>,<before>",
