@@ -90,6 +90,8 @@ closed_list! {
         UnknownChannel = "unknown_channel",
         /// The client is not joined to that topic or pattern.
         NotJoined = "not_joined",
+        /// None of the jobs is held by this connection: settled before, timed out, or never given to it.
+        NotHeld = "not_held",
         /// Nobody is there to receive a private message.
         NoRecipient = "no_recipient",
         /// Nobody is there to answer a request.
@@ -137,6 +139,7 @@ impl ErrorCode {
             | Self::Forbidden
             | Self::UnknownChannel
             | Self::NotJoined
+            | Self::NotHeld
             | Self::IdConflict
             | Self::LimitExceeded
             | Self::Unsupported => Retry::Never,
@@ -150,7 +153,7 @@ impl ErrorCode {
             Self::Unauthenticated | Self::InvalidCredentials => 401,
             Self::Forbidden => 403,
             Self::UnknownChannel | Self::NotJoined | Self::NoRecipient | Self::NoResponder => 404,
-            Self::IdConflict => 409,
+            Self::IdConflict | Self::NotHeld => 409,
             Self::TooLarge => 413,
             Self::RateLimited | Self::LimitExceeded => 429,
             Self::Internal => 500,
@@ -181,6 +184,8 @@ closed_list! {
         Publish = "publish",
         /// Join a topic or pattern, and resume it.
         Join = "join",
+        /// Join a work group: take jobs, which others then do not get, and settle them.
+        Work = "work",
         /// Read a topic's history.
         History = "history",
         /// See who is joined.

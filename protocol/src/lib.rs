@@ -30,14 +30,14 @@ mod timestamp;
 pub use codes::{CloseCode, ErrorCode, Permission, Retry};
 pub use commands::*;
 pub use envelope::{
-    ClientEnvelope, Delivery, DeliveryHead, ErrorEnvelope, Event, Malformed, Publish, Request, Response, ServerEnvelope, Target, encode_command,
-    encode_error, encode_event, encode_history, encode_ok, encode_refused,
+    ClientEnvelope, Delivery, DeliveryHead, ErrorEnvelope, Event, JobHead, Malformed, Publish, Request, Response, ServerEnvelope, Target,
+    encode_command, encode_error, encode_event, encode_group_event, encode_history, encode_ok, encode_refused,
 };
 pub use events::*;
 pub use ids::{ClientId, CorrelationId, Epoch, MessageId, UserId};
 pub use inline::Invalid;
 pub use json::RawJson;
-pub use names::{Channel, Pattern, PatternPart, Room, Topic};
+pub use names::{Channel, Group, Pattern, PatternPart, Room, Topic};
 pub use position::{Position, SEQ_MAX};
 pub use refusal::Refusal;
 pub use timestamp::Timestamp;

@@ -62,6 +62,16 @@ limits! {
     REPLAY_MAX: u32 = 100_000;
     /// Topics that the reply to a pattern join lists.
     JOIN_TOPICS_MAX: usize = 1_000;
+    /// Jobs that one member of a work group may hold unsettled: what is lost at once where it dies.
+    JOBS_IN_FLIGHT_MAX: u32 = 1_000;
+    /// Jobs that one member of a work group may hold where it does not say how many.
+    JOBS_IN_FLIGHT_DEFAULT: u32 = 16;
+    /// Jobs that one `ack` or `nack` settles.
+    SETTLE_SEQS_MAX: usize = 1_000;
+    /// Milliseconds for which a `nack` may put a job off: a day. What is to happen later than that belongs into a scheduler.
+    NACK_DELAY_MS_MAX: u32 = 86_400_000;
+    /// Characters of the reason that a `nack` gives: it becomes a header of the dead letter.
+    NACK_REASON_CHARS_MAX: usize = 256;
     /// Malformed envelopes in a row before the connection is closed with 4000.
     MALFORMED_MAX: u32 = 3;
     /// Characters of a foreign text that an error message repeats.

@@ -14,6 +14,11 @@ inline_text! {
     Channel, 64, is_name, "a name is 1 to 64 of A-Z a-z 0-9 _ . - and not only dots", r"^(?!\.+$)[A-Za-z0-9_.-]{1,64}$"
 }
 
+inline_text! {
+    /// A work group of one topic: as a [`Channel`], without a leading `_`.
+    Group, 64, is_group, "a group's name is 1 to 64 of A-Z a-z 0-9 _ . - and not only dots, without a leading _", r"^(?!_)(?!\.+$)[A-Za-z0-9_.-]{1,64}$"
+}
+
 impl Room {
     /// Whether the name belongs to the server: nobody else publishes there.
     #[must_use]
@@ -28,6 +33,10 @@ impl Channel {
     pub fn is_reserved(&self) -> bool {
         self.as_bytes()[0] == b'_'
     }
+}
+
+fn is_group(bytes: &[u8]) -> bool {
+    is_name(bytes) && bytes[0] != b'_'
 }
 
 fn is_name(bytes: &[u8]) -> bool {

@@ -3,7 +3,7 @@
 /// <reference lib="esnext.disposable" />
 
 export { Bus } from "./bus.js";
-export type { BusEvents, ConnectOptions, ListOptions, RespondOptions, Responder } from "./bus.js";
+export type { BusEvents, ListOptions } from "./bus.js";
 export type { TokenProvider } from "./driver.js";
 export { Emitter } from "./emitter.js";
 export type { ListenOptions } from "./emitter.js";
@@ -12,6 +12,10 @@ export type { EndReason, Fault } from "./errors.js";
 export { History } from "./history.js";
 export type { HistoryOptions } from "./history.js";
 export type { WebSocketConstructor, WebSocketLike } from "./socket.js";
+export { Job, Jobs } from "./jobs.js";
+export type { GroupOptions, JobsEvents, NackOptions, WorkItem } from "./jobs.js";
+export type { ConnectOptions } from "./options.js";
+export type { RespondOptions, Responder } from "./respond.js";
 export { Topic } from "./topic.js";
 export type { Item, JoinOptions, TopicEvents } from "./topic.js";
 export type * from "./types.js";

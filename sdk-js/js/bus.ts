@@ -1,56 +1,20 @@
 /** The client: a connection to the bus that repairs itself. */
 
-import { Driver, type TokenProvider } from "./driver.js";
+import { Driver } from "./driver.js";
 import { loadEngine, newEngine, type Told } from "./engine.js";
-import { Closed, endError, type Fault, Invalid, thrown } from "./errors.js";
-import { Emitter, type ListenOptions, report } from "./emitter.js";
+import { Closed, type Fault, Invalid, thrown } from "./errors.js";
+import { Emitter, type ListenOptions } from "./emitter.js";
 import { History, type HistoryOptions } from "./history.js";
+import { Inboxes } from "./inbox.js";
+import { type GroupOptions, Jobs } from "./jobs.js";
+import { type ConnectOptions, coreOptions } from "./options.js";
 import { watchPage } from "./page.js";
-import { Queue } from "./queue.js";
-import { findWebSocket, type WebSocketConstructor } from "./socket.js";
+import { respond, type RespondOptions, type Responder } from "./respond.js";
+import { findWebSocket } from "./socket.js";
+import { Subscriptions } from "./subscriptions.js";
 import { type JoinOptions, Topic } from "./topic.js";
 import type { Ack, CallOptions, ConnectionState, Identity, Message, PublishOptions, Refusal } from "./types.js";
-import { positionOf } from "./types.js";
 import type { Commands } from "./wire.js";
-
-/** Messages to nobody's topic that wait for a reader of the inbox. */
-const INBOX_MESSAGES = 1_024;
-/** Requests that one responder answers at the same time, by default. */
-const ANSWERS_MAX = 64;
-
-/** How to connect. Times are in milliseconds. */
-export interface ConnectOptions {
-  /** Credentials: a text, or a function that finds one before every attempt to connect. */
-  token?: string | TokenProvider | undefined;
-  /** A name that people see in member lists. */
-  name?: string | undefined;
-  /** What kind of client it is, such as `worker`. */
-  kind?: string | undefined;
-  /** Whom it acts for; believed only by servers that ask for no credentials. */
-  user?: string | undefined;
-  /** What other members see of this client; at most 1 KiB as JSON, its numbers without exponents and of at most 15 digits. */
-  metadata?: Record<string, unknown> | undefined;
-  /** Whether frames may hold several envelopes; by default they may, because it is worth 5 to 8 times in a browser. */
-  batch?: boolean | undefined;
-  /** How long to wait between attempts: a random time up to `baseMs` doubled each time, at most `capMs`. */
-  backoff?: { baseMs?: number | undefined; capMs?: number | undefined } | undefined;
-  /** Attempts of the first connection; 0 goes on for ever. One by default: a wrong address shows at once. */
-  firstAttempts?: number | undefined;
-  /** For one socket to open, and for a token to be found. */
-  connectTimeoutMs?: number | undefined;
-  /** For commands, joins and replies. */
-  requestTimeoutMs?: number | undefined;
-  /** After which the outcome of a publish is unknown, reconnects included. */
-  publishTimeoutMs?: number | undefined;
-  /** That a drain waits for acks. */
-  drainTimeoutMs?: number | undefined;
-  /** Publishes that are queued or unacknowledged; past it `publish` waits. */
-  inFlight?: { messages?: number | undefined; bytes?: number | undefined } | undefined;
-  /** A constructor of sockets, where the platform has none or another is wanted. */
-  WebSocket?: WebSocketConstructor | undefined;
-  /** Gives up connecting. */
-  signal?: AbortSignal | undefined;
-}
 
 /** What a {@link Bus} can be listened to for. */
 export interface BusEvents {
@@ -70,20 +34,6 @@ export interface BusEvents {
   closed: Fault;
 }
 
-/** How to answer requests. */
-export interface RespondOptions extends JoinOptions {
-  /** Requests that are answered at the same time; 64 by default. */
-  concurrency?: number | undefined;
-}
-
-/** Answers requests until it is stopped; see {@link Bus.respond}. */
-export interface Responder extends AsyncDisposable {
-  /** What it listens to. */
-  readonly topic: Topic;
-  /** Stops. */
-  stop(): Promise<void>;
-}
-
 /** Which pages of a listing. */
 export interface ListOptions extends CallOptions {
   /** The `next` of the page before. */
@@ -94,17 +44,11 @@ export interface ListOptions extends CallOptions {
 
 type Send = "publish" | "request";
 
-/** What waits for one reader of the inbox, and how many gave way before it. */
-interface Inbox { messages: Queue<Message>; missed: number }
-
 /** A connection to the bus. Made by {@link connect}. */
 export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
   readonly #driver: Driver;
-  readonly #topics = new Map<number, { topic: Topic; joined?: { resolve(): void; reject(error: unknown): void } | undefined }>();
-  readonly #inboxes = new Set<Inbox>();
-  #inboxOpen = false;
-  /** What the core had told already when the last one stopped listening. */
-  readonly #left: Message[] = [];
+  readonly #subscriptions = new Subscriptions();
+  readonly #inboxes: Inboxes;
   readonly #unwatch: () => void;
   readonly #over: Promise<void>;
   #settleOver!: () => void;
@@ -120,6 +64,20 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
     this.#driver = make({
       told: (event, chars) => {
         this.#told(event, chars);
+      },
+    });
+    this.#inboxes = new Inboxes({
+      hears: () => this.hears("inbox"),
+      open: (open) => {
+        this.#driver.later((engine) => {
+          engine.setInbox(open);
+        });
+      },
+      tell: (message) => {
+        this.emit("inbox", message);
+      },
+      missed: (count) => {
+        this.emit("missed", { count });
       },
     });
     this.#unwatch = watchPage(() => {
@@ -203,36 +161,21 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
     return this.#driver.fault;
   }
 
+  /** Joins a topic with the members of a work group, which share its messages. */
+  join<T = unknown>(name: string, options: GroupOptions): Promise<Jobs<T>>;
   /** Joins a topic (`science:explore`) or a pattern (`orders:eu.*`). */
-  async join<T = unknown>(name: string, options: JoinOptions = {}): Promise<Topic<T>> {
+  join<T = unknown>(name: string, options?: JoinOptions): Promise<Topic<T>>;
+  async join<T = unknown>(name: string, options: JoinOptions | GroupOptions = {}): Promise<Topic<T> | Jobs<T>> {
     const { signal } = options;
     signal?.throwIfAborted();
+    this.#checkOpen();
     const host = {
       driver: this.#driver,
       publish: (payload: T, how: PublishOptions) => this.publish(name, payload, how),
     };
-    const topic = new Topic<T>(host, name, options);
-    const joined = new Promise<void>((resolve, reject) => {
-      this.#checkOpen();
-      const { replay, presence = false } = options;
-      const since = positionOf(options.since);
-      const positions = options.positions?.map(({ room, channel, epoch, seq }) => ({ room, channel, epoch, seq }));
-      try {
-        this.#driver.input((engine, now) => {
-          topic.begin(engine.join(name, since && JSON.stringify(since), replay, positions && JSON.stringify(positions), presence, now));
-          this.#topics.set(topic.id, { topic: topic as Topic, joined: { resolve, reject } });
-        });
-      } catch (error) {
-        reject(thrown(error));
-      }
-    });
-    const leave = (): void => {
-      this.#topics.get(topic.id)?.joined?.reject(signal?.reason);
-      void topic.leave();
-    };
-    signal?.addEventListener("abort", leave, { once: true });
-    await joined;
-    return topic;
+    const joined = "group" in options ? new Jobs<T>(this.#driver, name, options.group) : new Topic<T>(host, name, options);
+    await this.#subscriptions.join(this.#driver, joined, options);
+    return joined;
   }
 
   /** Publishes to a topic, and waits for the ack. */
@@ -287,36 +230,7 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
    * `answer` throws is reported as uncaught and not sent: answer with a value that says what is wrong.
    */
   async respond<T = unknown>(topic: string, answer: (request: Message<T>) => unknown, options: RespondOptions = {}): Promise<Responder> {
-    const joined = await this.join<T>(topic, options);
-    const under = new Set<Promise<void>>();
-    const one = async (request: Message<T>): Promise<void> => {
-      try {
-        const payload = await answer(request);
-        // A requester that is gone does not need it.
-        await this.reply(request, payload).catch((error: unknown) => {
-          if (error instanceof Invalid) throw error;
-        });
-      } catch (error) {
-        report(error);
-      }
-    };
-    const all = async (): Promise<void> => {
-      for await (const request of joined) {
-        if (request.reply_to == null) continue;
-        while (under.size >= (options.concurrency ?? ANSWERS_MAX)) await Promise.race(under);
-        const answering = one(request).finally(() => under.delete(answering));
-        under.add(answering);
-      }
-      await Promise.all(under);
-    };
-    const running = all().catch((error: unknown) => {
-      report(error);
-    });
-    const stop = async (): Promise<void> => {
-      await joined.leave();
-      await running;
-    };
-    return { topic: joined as Topic, stop, [Symbol.asyncDispose]: stop };
+    return respond(await this.join<T>(topic, options), answer, (request, payload) => this.reply(request, payload), options);
   }
 
   /**
@@ -324,30 +238,7 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
    * listened comes first. Past a bound the oldest give way, then and for a slow reader; the event `missed` tells how many. `break` ends it.
    */
   inbox<T = unknown>(options: { signal?: AbortSignal | undefined } = {}): AsyncIterableIterator<Message<T>, undefined> {
-    const queue: Inbox = { messages: new Queue<Message>(), missed: 0 };
-    const end = (): void => {
-      this.#inboxes.delete(queue);
-      queue.messages.end();
-      this.#setInbox();
-    };
-    if (this.fault) queue.messages.end();
-    else this.#inboxes.add(queue);
-    this.#setInbox();
-    options.signal?.addEventListener("abort", end, { once: true });
-    const inbox: AsyncIterableIterator<Message<T>, undefined> = {
-      next: () => {
-        const count = queue.missed;
-        queue.missed = 0;
-        if (count > 0) this.emit("missed", { count });
-        return queue.messages.next() as Promise<IteratorResult<Message<T>, undefined>>;
-      },
-      return: () => {
-        end();
-        return Promise.resolve({ done: true, value: undefined });
-      },
-      [Symbol.asyncIterator]: () => inbox,
-    };
-    return inbox;
+    return this.#inboxes.read<T>(options.signal, this.fault !== undefined);
   }
 
   /** Reads a topic's history, page by page as it is wanted. */
@@ -461,51 +352,14 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
   override on<Name extends keyof BusEvents>(name: Name, listener: (value: BusEvents[Name]) => void, options: ListenOptions = {}): () => void {
     const stop = super.on(name, listener, options);
     if (name !== "inbox") return stop;
-    this.#setInbox();
+    this.#inboxes.changed();
     // The signal may have taken the listener away already.
     const closed = (): void => {
       stop();
-      this.#setInbox();
+      this.#inboxes.changed();
     };
     options.signal?.addEventListener("abort", closed, { once: true });
     return closed;
-  }
-
-  #hasInbox(): boolean {
-    return this.#inboxes.size > 0 || this.hears("inbox");
-  }
-
-  /** Lets the core tell messages to this client while somebody listens, and keep them while nobody does. */
-  #setInbox(): void {
-    const open = this.#hasInbox();
-    if (open === this.#inboxOpen) return;
-    this.#inboxOpen = open;
-    this.#driver.later((engine) => {
-      engine.setInbox(open);
-    });
-    queueMicrotask(() => {
-      this.#tellLeft();
-    });
-  }
-
-  #inbox(message: Message): void {
-    if (!this.#hasInbox()) {
-      this.#left.push(message);
-      return;
-    }
-    this.emit("inbox", message);
-    for (const inbox of this.#inboxes) {
-      inbox.messages.push(message);
-      if (inbox.messages.length > INBOX_MESSAGES) {
-        inbox.messages.shift();
-        inbox.missed += 1;
-      }
-    }
-  }
-
-  /** Tells what the core had told when the last one stopped listening. */
-  #tellLeft(): void {
-    for (const message of this.#left.splice(0)) this.#inbox(message);
   }
 
   #checkOpen(): void {
@@ -515,23 +369,21 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
   #told(event: Told, chars: number): void {
     switch (event.event) {
       case "messages":
-        this.#topics.get(event.sub)?.topic.messages(event.messages, chars);
-        break;
+      case "job":
+      case "jobs_lost":
       case "gap":
       case "presence":
       case "deleted":
-        this.#topics.get(event.sub)?.topic.tell(event);
-        break;
       case "joined":
       case "ended":
-        this.#subscription(event);
+        this.#subscriptions.tell(event, chars);
         break;
       case "inbox":
-        this.#tellLeft();
-        this.#inbox(event.message);
+        this.#inboxes.tellLeft();
+        this.#inboxes.message(event.message);
         break;
       case "missed":
-        this.#tellLeft();
+        this.#inboxes.tellLeft();
         this.emit("missed", { count: event.count });
         break;
       case "refused":
@@ -540,21 +392,6 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
       default:
         this.#connection(event);
     }
-  }
-
-  #subscription(event: Extract<Told, { event: "joined" | "ended" }>): void {
-    const known = this.#topics.get(event.sub);
-    if (!known) return;
-    const { topic, joined } = known;
-    known.joined = undefined;
-    if (event.event === "joined") {
-      topic.joined(event.result, event.again);
-      joined?.resolve();
-      return;
-    }
-    this.#topics.delete(event.sub);
-    joined?.reject(endError(event.reason) ?? new Closed({ reason: "closed" }));
-    topic.end(event.reason);
   }
 
   #connection(event: Told): void {
@@ -573,7 +410,7 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
         break;
       case "closed":
         this.#unwatch();
-        for (const inbox of this.#inboxes) inbox.messages.end();
+        this.#inboxes.end();
         this.#settleOver();
         this.emit("closed", event.fault);
         break;
@@ -586,29 +423,6 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
 /** Connects, and waits until the two sides have introduced themselves. */
 export function connect(url: string | URL, options: ConnectOptions = {}): Promise<Bus> {
   return Bus.connect(url, options);
-}
-
-/** The options as the core names them; see `sdk-js/src/options.rs`. */
-function coreOptions(options: ConnectOptions): Record<string, unknown> {
-  const { token, name, kind, user, metadata, batch, backoff, inFlight } = options;
-  return {
-    ...(typeof token === "string" ? { token } : { token_provider: token !== undefined }),
-    name,
-    kind,
-    user,
-    metadata,
-    batch,
-    backoff_base_ms: backoff?.baseMs,
-    backoff_cap_ms: backoff?.capMs,
-    first_attempts_max: options.firstAttempts,
-    open_timeout_ms: options.connectTimeoutMs,
-    request_timeout_ms: options.requestTimeoutMs,
-    publish_timeout_ms: options.publishTimeoutMs,
-    drain_timeout_ms: options.drainTimeoutMs,
-    in_flight_max: inFlight?.messages,
-    in_flight_bytes_max: inFlight?.bytes,
-    unix_ms_at_zero: Date.now(),
-  };
 }
 
 function json(payload: unknown): string {

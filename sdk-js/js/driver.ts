@@ -254,6 +254,11 @@ export class Driver {
           call.resolve(event.result as never);
         });
         break;
+      case "settled":
+        this.#settle(event.call, (call) => {
+          call.resolve(undefined as never);
+        });
+        break;
       case "replied":
         this.#settle(event.call, (call) => {
           call.resolve(event.message as never);

@@ -15,6 +15,9 @@ export type Told =
   | { event: "token_needed" }
   | { event: "joined"; sub: number; again: boolean; result: JoinResult }
   | { event: "messages"; sub: number; messages: Message[] }
+  | { event: "job"; sub: number; delivery: number; message: Message }
+  | { event: "jobs_lost"; sub: number; jobs: number }
+  | { event: "settled"; call: number }
   | { event: "gap"; sub: number; topic: string; gap: Gap }
   | { event: "presence"; sub: number; topic: string; joined: boolean; member: Presence }
   | { event: "deleted"; sub: number; topic: string; by: string }
@@ -52,7 +55,8 @@ export interface Engine {
   publishNowait(kind: number, to: string, payload: string, extras: Extras | undefined, wait: boolean, now: number): void;
   request(kind: number, to: string, payload: string, extras: Extras | undefined, now: number): number;
   command(name: string, args: string, timeoutMs: number | undefined, now: number): number;
-  join(pattern: string, since: string | undefined, replay: number | undefined, positions: string | undefined, presence: boolean, now: number): number;
+  join(pattern: string, since: string | undefined, replay: number | undefined, positions: string | undefined, presence: boolean, group: string | undefined, maxInFlight: number | undefined, now: number): number;
+  settle(subscription: number, epoch: string, seq: number, delivery: number, how: number, delayMs: number | undefined, reason: string | undefined, now: number): number;
   leave(subscription: number, now: number): void;
   pause(subscription: number, now: number): void;
   resume(subscription: number, now: number): void;

@@ -162,6 +162,7 @@ const DECLINED_WORDS: Record<string, string> = {
   full: "too much is in flight; wait for an answer first",
   closing: "the client is closing",
   already_joined: "this topic or pattern is joined already; share its messages",
+  not_a_topic: "a work group belongs to one topic",
   id_in_flight: "a message with this id is in flight",
   not_connected: "not connected",
 };

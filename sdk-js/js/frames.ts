@@ -65,11 +65,12 @@ function runEnd(all: readonly (Envelope | undefined)[], from: number, first: Cou
   }
 }
 
-/** Whether it is a message of a topic that is neither a reply nor kept from its sender. */
+/** Whether it is a message of a topic that is no reply, no job, and not kept from its sender. */
 function isCountable(envelope: Envelope): envelope is Countable {
   return (
     envelope.type === "message" &&
     envelope.correlation_id == null &&
+    envelope.group == null &&
     envelope.exclude_sender !== true &&
     typeof envelope.room === "string" &&
     typeof envelope.channel === "string" &&

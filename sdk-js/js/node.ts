@@ -1,7 +1,8 @@
 /** `@arqon/bus` for Node: as for browsers, and `ws` where the platform has no WebSocket. */
 
-import type { Bus, ConnectOptions } from "./bus.js";
+import type { Bus } from "./bus.js";
 import { connect as open } from "./index.js";
+import type { ConnectOptions } from "./options.js";
 import { setFallbackWebSocket, type WebSocketConstructor } from "./socket.js";
 
 /** Connects, and waits until the two sides have introduced themselves. */

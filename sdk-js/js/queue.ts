@@ -25,6 +25,11 @@ export class Fifo<T> {
     return item;
   }
 
+  remove(gone: (item: T) => boolean): void {
+    this.#items = this.#items.slice(this.#head).filter((item) => !gone(item as T));
+    this.#head = 0;
+  }
+
   clear(): void {
     this.#items = [];
     this.#head = 0;
@@ -62,6 +67,11 @@ export class Queue<T> {
   /** Takes the oldest item, without waiting. */
   shift(): T | undefined {
     return this.#items.shift();
+  }
+
+  /** Takes out what is of no use any more. */
+  remove(gone: (item: T) => boolean): void {
+    this.#items.remove(gone);
   }
 
   next(): Promise<IteratorResult<T, undefined>> {

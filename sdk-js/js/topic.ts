@@ -200,7 +200,7 @@ export class Topic<T = unknown> extends Emitter<TopicEvents<T>> implements Async
   }
 
   /** @internal */
-  tell(event: Extract<Told, { event: "gap" | "presence" | "deleted" }>): void {
+  tell(event: Extract<Told, { event: "gap" | "presence" | "deleted" | "job" | "jobs_lost" }>): void {
     switch (event.event) {
       case "gap":
         { this.#item({ type: "gap", topic: event.topic, gap: event.gap }); return; }
@@ -208,6 +208,10 @@ export class Topic<T = unknown> extends Emitter<TopicEvents<T>> implements Async
         { this.#item({ type: "presence", topic: event.topic, joined: event.joined, member: event.member }); return; }
       case "deleted":
         { this.#item({ type: "deleted", topic: event.topic, by: event.by }); return; }
+      // What members of work groups are told.
+      case "job":
+      case "jobs_lost":
+        break;
     }
   }
 

@@ -14,6 +14,7 @@ export type {
   ErrorCode,
   Gap,
   GapReason,
+  GroupStart,
   HistoryBound,
   JoinResult,
   ListChannelsResult,

@@ -32,6 +32,10 @@ export interface ServerMessage {
   /** Whether the sender's own connection was left out. */
   exclude_sender?: boolean | null | undefined;
   headers?: Headers | null | undefined;
+  /** With `delivery`: the work group whose member has this as its job. */
+  group?: Group | null | undefined;
+  /** How often the job was given out, this time included. */
+  delivery?: number | null | undefined;
 }
 
 /** Strings by name, relayed byte for byte; at most 4 KiB as JSON. */
@@ -236,6 +240,10 @@ export interface JoinArgs {
   positions?: TopicPosition[] | null | undefined;
   /** Whether to be told who joins and leaves. */
   presence?: boolean | undefined;
+  /** Share the messages with the members of this work group; for one topic. `since` and `replay` say where a new group begins. */
+  group?: Group | null | undefined;
+  /** Jobs of the group that may be held unsettled; 16 where it is missing. */
+  max_in_flight?: number | null | undefined;
 }
 
 /** a name is 1 to 64 of A-Z a-z 0-9 _ . - and not only dots; a pattern may end in one * */
@@ -253,12 +261,17 @@ export interface TopicPosition {
   seq: number;
 }
 
+/** a group's name is 1 to 64 of A-Z a-z 0-9 _ . - and not only dots, without a leading _ */
+export type Group = string;
+
 /** The answer to `join_channel`. */
 export interface JoinResult {
   /** Where delivery begins, for each topic. */
   topics: TopicStart[];
   /** False where a pattern matches more topics than are listed. */
   complete: boolean;
+  /** What was joined, where that is a work group. */
+  group?: GroupStart | null | undefined;
 }
 
 /** Where delivery of one topic begins. */
@@ -275,16 +288,84 @@ export interface TopicStart {
   members: number;
 }
 
+/** What a join found of a work group, or began. */
+export interface GroupStart {
+  /** Its name. */
+  group: Group;
+  /** Whether this join began it. */
+  created: boolean;
+  /** Jobs that were given out and are not settled. */
+  pending: number;
+  /** Jobs that this member may hold unsettled. */
+  max_in_flight: number;
+  /** Milliseconds after which a job that is not settled goes to another member. */
+  ack_timeout_ms: number;
+  /** Times that a job is given out before it is dead; 0 for no end. */
+  deliveries_max: number;
+}
+
 /** `leave_channel`: what was joined, topic or pattern. */
 export interface LeaveArgs {
   /** The room, as it was joined. */
   room: PatternPart;
   /** The channel, as it was joined. */
   channel: PatternPart;
+  /** The work group, as it was joined. */
+  group?: Group | null | undefined;
 }
 
 /** The answer to `leave_channel`: nothing of it is delivered after this. */
 export type LeaveResult = Record<string, never>;
+
+/** `ack`: these jobs are done. */
+export interface AckArgs {
+  /** The room. */
+  room: Room;
+  /** The channel. */
+  channel: Channel;
+  /** The group. */
+  group: Group;
+  /** The epoch of the jobs. */
+  epoch: Epoch;
+  /** Their seqs. */
+  seqs: number[];
+}
+
+/** The answer to `ack`. Where none of the jobs is held the answer is `not_held` instead. */
+export interface AckResult {
+  /** Jobs that are settled by this. */
+  settled: number;
+  /** The seqs of those that this connection does not hold: nothing was done about them. */
+  not_held?: number[] | undefined;
+}
+
+/** `nack`: these jobs are not done. Without `delay_ms` and `dead` others get them at once. */
+export interface NackArgs {
+  /** The room. */
+  room: Room;
+  /** The channel. */
+  channel: Channel;
+  /** The group. */
+  group: Group;
+  /** The epoch of the jobs. */
+  epoch: Epoch;
+  /** Their seqs. */
+  seqs: number[];
+  /** Milliseconds before they are given out again; looked at about once a second. */
+  delay_ms?: number | null | undefined;
+  /** Whether they go to the dead-letter topic now, whatever the count. */
+  dead?: boolean | undefined;
+  /** Why, for the header of a dead letter. */
+  reason?: string | null | undefined;
+}
+
+/** The answer to `nack`. Where none of the jobs is held the answer is `not_held` instead. */
+export interface NackResult {
+  /** Jobs that were given back by this. */
+  settled: number;
+  /** The seqs of those that this connection does not hold: nothing was done about them. */
+  not_held?: number[] | undefined;
+}
 
 /** `list_rooms`. */
 export interface ListRoomsArgs {
@@ -376,6 +457,8 @@ export interface ChannelInfoResult {
   durability: Durability;
   /** How long and how much it holds. */
   retention: Retention;
+  /** Its work groups, by name. */
+  groups?: GroupSummary[] | undefined;
   /** Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said. */
   incomplete?: boolean | undefined;
 }
@@ -391,6 +474,18 @@ export interface Retention {
   age_ms: number;
   /** Bytes. */
   bytes: number;
+}
+
+/** One work group in the answer to `channel_info`. */
+export interface GroupSummary {
+  /** Its name. */
+  group: Group;
+  /** Its members. */
+  members: number;
+  /** Jobs that were given out and are not settled. */
+  pending: number;
+  /** Messages that wait to be given out for the first time. */
+  lag: number;
 }
 
 /** `members`. */
@@ -431,6 +526,8 @@ export interface Member {
   metadata?: Record<string, unknown> | null | undefined;
   /** When it joined. */
   joined: Timestamp;
+  /** The work groups that it is in, by name. */
+  groups?: Group[] | undefined;
 }
 
 /** `history`: which messages (FR-036). */
@@ -537,7 +634,7 @@ export interface CommandHelp {
 }
 
 /** What a client may be allowed to do on a topic pattern. */
-export type Permission = "publish" | "join" | "history" | "members" | "create" | "delete" | "list" | "broadcast_room" | "broadcast_all" | "private" | "status" | "disconnect";
+export type Permission = "publish" | "join" | "work" | "history" | "members" | "create" | "delete" | "list" | "broadcast_room" | "broadcast_all" | "private" | "status" | "disconnect";
 
 /** The server's introduction (FR-004): sent first, and again when something in it changes. */
 export interface Welcome {
@@ -624,7 +721,7 @@ export interface Refusal {
 }
 
 /** Why a request was refused. */
-export type ErrorCode = "invalid_json" | "invalid_envelope" | "too_deep" | "too_large" | "unknown_type" | "unknown_command" | "invalid_args" | "invalid_name" | "unauthenticated" | "invalid_credentials" | "forbidden" | "unknown_channel" | "not_joined" | "no_recipient" | "no_responder" | "id_conflict" | "limit_exceeded" | "rate_limited" | "overloaded" | "draining" | "storage_unavailable" | "outcome_unknown" | "unsupported" | "internal";
+export type ErrorCode = "invalid_json" | "invalid_envelope" | "too_deep" | "too_large" | "unknown_type" | "unknown_command" | "invalid_args" | "invalid_name" | "unauthenticated" | "invalid_credentials" | "forbidden" | "unknown_channel" | "not_joined" | "not_held" | "no_recipient" | "no_responder" | "id_conflict" | "limit_exceeded" | "rate_limited" | "overloaded" | "draining" | "storage_unavailable" | "outcome_unknown" | "unsupported" | "internal";
 
 /** Whether the same request can succeed later. */
 export type Retry = "never" | "later" | "after";
@@ -648,6 +745,10 @@ export interface Commands {
   join_channel: { args: JoinArgs; result: JoinResult };
   /** Stop receiving what was joined. */
   leave_channel: { args: LeaveArgs; result: LeaveResult };
+  /** Settle jobs of a work group: they are done. */
+  ack: { args: AckArgs; result: AckResult };
+  /** Give jobs of a work group back: at once, after a while, or as dead. */
+  nack: { args: NackArgs; result: NackResult };
   /** List rooms, by name. */
   list_rooms: { args: ListRoomsArgs; result: ListRoomsResult };
   /** List a room's channels, by name. */

@@ -33,7 +33,7 @@ mod load {
 
 use std::collections::VecDeque;
 
-use arqonbus_client::core::{CallId, Config, Core, Declined, OpenError, Output, SubscriptionId};
+use arqonbus_client::core::{CallId, Config, Core, Declined, JobRef, OpenError, Output, Settling, SubscriptionId};
 use arqonbus_client::protocol::{Position, RawJson, Topic};
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -42,7 +42,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
 pub use options::Extras;
-use options::{Beginning, declined, joining, outgoing};
+use options::{Beginning, declined, invalid, joining, outgoing};
 use told::Batch;
 
 /// The options of a client, under the names that the core has for them; what is not set has the core's default.
@@ -235,10 +235,39 @@ impl Engine {
         replay: Option<u32>,
         positions: Option<String>,
         presence: bool,
+        group: Option<String>,
+        max_in_flight: Option<u32>,
         now: f64,
     ) -> Result<f64, String> {
-        let joining = joining(pattern, &Beginning { since, replay, positions, presence })?;
+        let mut joining = joining(pattern, &Beginning { since, replay, positions, presence })?;
+        joining.group = group.map(|group| group.parse()).transpose().map_err(invalid)?;
+        joining.max_in_flight = max_in_flight;
         self.core.join(joining, ms(now)).map(|SubscriptionId(id)| id as f64).map_err(declined)
+    }
+
+    /// Settles a job of a work group: `how` says done (0), give it back (1), or dead (2).
+    ///
+    /// # Errors
+    /// As [`Self::publish`].
+    pub fn settle(
+        &mut self,
+        subscription: f64,
+        epoch: &str,
+        seq: f64,
+        delivery: u32,
+        how: u8,
+        delay_ms: Option<u32>,
+        reason: Option<String>,
+        now: f64,
+    ) -> Result<f64, String> {
+        let position = Position { epoch: epoch.parse().map_err(invalid)?, seq: ms(seq) };
+        let settling = match how {
+            0 => Settling::Ack,
+            1 => Settling::Nack { delay_ms, reason },
+            _ => Settling::Dead { reason },
+        };
+        let job = JobRef { subscription: SubscriptionId(ms(subscription)), position, delivery };
+        self.core.settle_job(job, settling, ms(now)).map(call).map_err(declined)
     }
 
     /// Leaves.

@@ -27,6 +27,7 @@ pub(crate) fn declined(declined: Declined) -> String {
         Declined::Closing => ("closing", None),
         Declined::TooLarge { limit } => ("too_large", Some(limit)),
         Declined::AlreadyJoined => ("already_joined", None),
+        Declined::NotATopic => ("not_a_topic", None),
         Declined::IdInFlight => ("id_in_flight", None),
         Declined::NotConnected => ("not_connected", None),
     };

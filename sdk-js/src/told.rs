@@ -63,7 +63,14 @@ impl Batch {
             Event::Replied { call, outcome: Ok(message) } => self.answer("replied", call, "message", &Text(&message)),
             Event::Published { call, outcome: Err(failure) }
             | Event::Replied { call, outcome: Err(failure) }
-            | Event::Answered { call, outcome: Err(failure) } => self.answer("failed", call, "failure", &Told(&failure)),
+            | Event::Answered { call, outcome: Err(failure) }
+            | Event::Settled { call, outcome: Err(failure) } => self.answer("failed", call, "failure", &Told(&failure)),
+            Event::Job { job, message } => {
+                let mut told = self.of("job", job.subscription);
+                told.member("delivery", &job.delivery).member("message", &Text(&message)).end();
+            }
+            Event::JobsLost { subscription, jobs } => self.of("jobs_lost", subscription).member("jobs", &jobs).end(),
+            Event::Settled { call: CallId(call), outcome: Ok(()) } => self.tell("settled").member("call", &call).end(),
             Event::Refused(error) => self.tell("refused").member("error", &error).end(),
             Event::Missed { count } => self.tell("missed").member("count", &count).end(),
         }

@@ -79,6 +79,29 @@ void test("two tabs talk, and a page that goes is noticed", { skip }, async () =
   await two.close();
 });
 
+void test("a page is a worker of a group, and what it held when it closed is another's", { skip }, async () => {
+  const page = await open("#worker");
+  await page.evaluate(() => window.ready);
+  await using other = await connect(server.url);
+  await page.evaluate(async () => {
+    window.jobs = await window.bus.join("page:orders", { group: "workers" });
+  });
+  await other.publish("page:orders", "done by the page");
+  await other.publish("page:orders", "left by the page");
+  const taken = await page.evaluate(async () => {
+    const [done, left] = [await window.jobs.next(), await window.jobs.next()];
+    await done.ack();
+    return [done.payload, left.payload];
+  });
+  assert.deepEqual(taken, ["done by the page", "left by the page"]);
+  const jobs = await other.join("page:orders", { group: "workers" });
+  await page.close();
+  const job = await jobs.next();
+  assert.deepEqual([job?.payload, job?.delivery], ["left by the page", 2]);
+  await job?.ack();
+  await jobs.leave();
+});
+
 void test("a network that goes offline and comes back: the page goes on where it was", { skip }, async () => {
   const page = await open("#offline");
   await page.evaluate(() => window.ready);

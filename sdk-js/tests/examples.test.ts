@@ -8,8 +8,8 @@ import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { connect } from "@arqon/bus";
-import { CHROMIUM, launch, Pages } from "./browser.js";
-import { Server } from "./server.js";
+import { CHROMIUM, launch, Pages, run } from "./browser.js";
+import { ARQONBUS, Server, until } from "./server.js";
 
 const skip = existsSync(CHROMIUM) ? false : `NO CHROMIUM at ${CHROMIUM}`;
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -49,7 +49,8 @@ void test("a chart draws what is published", { skip }, async () => {
   const page = await browser.newPage();
   await page.goto(`${pages.url}/examples/chart.html?bus=${server.url}`);
   await page.waitForFunction("document.querySelector('#last').textContent.startsWith('60 values')");
-  await bus.publish("sensors:temperature", 25.5);
+  // As the page says.
+  await run(ARQONBUS, ["pub", "--url", server.url, "sensors:temperature", "25.5"], root);
   await page.waitForFunction("document.querySelector('#last').textContent === '61 values, now 25.5 °C'");
   const points = (await page.getAttribute("polyline", "points")) ?? "";
   assert.equal(points.split(" ").length, 61);
@@ -65,4 +66,27 @@ void test("a worker answers, and drains when it is told to stop", async () => {
   const gone = once(child, "exit");
   child.kill("SIGTERM");
   assert.deepEqual(await gone, [0, null]);
+});
+
+void test("workers of a group share the orders, and leave them to others when they stop", async () => {
+  await using server = await Server.start();
+  const packed: string[] = [];
+  const workers = ["one", "two"].map((name) => {
+    const child = spawn(process.execPath, ["examples/group-worker.mjs", server.url, name], { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+    const lines = createInterface(child.stdout);
+    lines.on("line", (line) => packed.push(line));
+    return { child, ready: once(lines, "line") };
+  });
+  await Promise.all(workers.map(({ ready }) => ready));
+  await using bus = await connect(server.url);
+  for (let n = 1; n <= 6; n += 1) await bus.publish("orders:new", { item: `lamp ${n}`, count: 2 });
+  await bus.publish("orders:new", { count: 2 });
+  await until("all is packed", () => packed.length === 8);
+  assert.deepEqual(packed.slice(2).sort(), Array.from({ length: 6 }, (_, n) => `packed 2 × lamp ${n + 1}`));
+  await until("nothing is pending", async () => (await bus.channelInfo("orders:new")).groups?.every(({ pending, lag }) => pending + lag === 0) === true);
+  for (const { child } of workers) {
+    const gone = once(child, "exit");
+    child.kill("SIGTERM");
+    assert.deepEqual(await gone, [0, null]);
+  }
 });

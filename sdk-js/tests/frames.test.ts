@@ -36,7 +36,7 @@ before(async () => {
   const data = { version: "1", protocols: [1], node: "n_00000000", client: "c_00000000", limits, heartbeat_ms: 15_000, auth_required: false };
   engine.frame(JSON.stringify({ type: "event", event: "welcome", timestamp: TIME, data }), 0);
   answer({ client: "c_00000000", resume: "r", resumed: false, batch: true, heartbeat_ms: 15_000 });
-  engine.join("a:b", undefined, undefined, undefined, false, 0);
+  engine.join("a:b", undefined, undefined, undefined, false, undefined, undefined, 0);
   const at = { epoch: "k", seq: 0 };
   answer({ topics: [{ room: "a", channel: "b", head: at, start: at, members: 1 }], complete: true });
   pollAll(engine);

@@ -111,6 +111,12 @@ class Player {
         return fault(told.fault, "closed");
       case "joined":
         return { event: "joined", sub: this.#nameOf(told.sub), again: told.again, topics: told.result.topics.length, complete: told.result.complete };
+      case "job":
+        return { ...rendered("job", told.message), sub: this.#nameOf(told.sub), delivery: told.delivery };
+      case "jobs_lost":
+        return { event: "jobs_lost", sub: this.#nameOf(told.sub), jobs: told.jobs };
+      case "settled":
+        return { event: "settled", call: this.#nameOf(told.call) };
       case "gap":
         return { event: "gap", sub: this.#nameOf(told.sub), topic: told.topic, ...(told.gap as unknown as Members) };
       case "presence":
@@ -222,6 +228,11 @@ class Player {
       case "join":
         named(join(engine, rest, now));
         break;
+      case "ack":
+      case "nack":
+      case "dead":
+        named(settle(engine, ["ack", "nack", "dead"].indexOf(verb), this.#names.get(rest["sub"] as string) ?? -1, rest, now));
+        break;
       case "publish_nowait":
         engine.publishNowait(...addressed(), members["wait"] !== false, now);
         break;
@@ -264,9 +275,15 @@ class Player {
   }
 }
 
-function join(engine: Engine, { pattern, since, replay, positions, presence }: Members, now: number): number {
+function join(engine: Engine, { pattern, since, replay, positions, presence, group, max_in_flight }: Members, now: number): number {
   const text = (value: Json | undefined): string | undefined => (value === undefined ? undefined : JSON.stringify(value));
-  return engine.join(pattern as string, text(since), replay as number | undefined, text(positions), presence === true, now);
+  const [count, bound] = [replay, max_in_flight] as (number | undefined)[];
+  return engine.join(pattern as string, text(since), count, text(positions), presence === true, group as string | undefined, bound, now);
+}
+
+function settle(engine: Engine, how: number, sub: number, { epoch, seq, delivery, delay_ms, reason }: Members, now: number): number {
+  const [times, delay] = [delivery ?? 1, delay_ms] as [number, number | undefined];
+  return engine.settle(sub, epoch as string, seq as number, times, how, delay, reason as string | undefined, now);
 }
 
 function rendered(event: string, message: Message): Members {

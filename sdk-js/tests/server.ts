@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { connect as connectTcp, createServer, type Server as TcpServer, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 
-const PROGRAM = process.env["ARQONBUS"] ?? new URL("../../target/debug/arqonbus", import.meta.url).pathname;
+export const ARQONBUS = process.env["ARQONBUS"] ?? new URL("../../target/debug/arqonbus", import.meta.url).pathname;
 
 /** A running server. */
 export class Server implements AsyncDisposable {
@@ -48,9 +48,9 @@ export class Server implements AsyncDisposable {
 }
 
 async function spawned(port: number, args: string[]): Promise<[ChildProcess, number]> {
-  const child = spawn(PROGRAM, ["serve", "--port", String(port), "--admin", "127.0.0.1:0", "--announce", ...args], { stdio: ["ignore", "pipe", "ignore"] });
+  const child = spawn(ARQONBUS, ["serve", "--port", String(port), "--admin", "127.0.0.1:0", "--announce", ...args], { stdio: ["ignore", "pipe", "ignore"] });
   const failed = once(child, "exit").then(() => {
-    throw new Error(`the server did not start: ${PROGRAM}`);
+    throw new Error(`the server did not start: ${ARQONBUS}`);
   });
   const [line] = (await Promise.race([once(createInterface(child.stdout), "line"), failed])) as [string];
   failed.catch(() => undefined);

@@ -86,7 +86,7 @@ void test("every refusal has its code, place and id", async () => {
 });
 
 /** A shipped core that is connected and has joined everything. */
-async function connected(): Promise<Engine> {
+async function connected(worker?: { room: string; channel: string; group: string }): Promise<Engine> {
   const engine = await newEngine("ws://bus.test");
   const answer = (result: unknown): void => {
     const frame = sent(engine).at(-1);
@@ -97,8 +97,12 @@ async function connected(): Promise<Engine> {
   engine.frame(readWelcome(), 0);
   answer({ client: "c_00000000", resume: "r", resumed: false, batch: true, heartbeat_ms: 15_000 });
   for (const pattern of ["*:*", "_*:*"]) {
-    engine.join(pattern, undefined, undefined, undefined, true, 0);
+    engine.join(pattern, undefined, undefined, undefined, true, undefined, undefined, 0);
     answer({ topics: [], complete: false });
+  }
+  if (worker) {
+    engine.join(`${worker.room}:${worker.channel}`, undefined, undefined, undefined, false, worker.group, undefined, 0);
+    answer({ topics: [], complete: true });
   }
   engine.setInbox(true);
   assert.equal(engine.state(), "connected");
@@ -119,14 +123,20 @@ function readWelcome(): string {
 void test("the shipped core takes every frame of a server", async () => {
   let ran = 0;
   for (const frame of all<Frame>("frames").filter((frame) => frame.direction === "server")) {
-    const engine = await connected();
+    const [first = "{}"] = frame.text.trim().split("\n");
+    const envelope = JSON.parse(first) as { type: string; room: string; channel: string; group?: string };
+    const engine = await connected(envelope.type === "message" && envelope.group !== undefined ? { ...envelope, group: envelope.group } : undefined);
     pollAll(engine);
     const told = feed(engine, frame.text, 1);
     assert.ok(!told.some((event) => event.event === "lost"), `${frame.name}: ${JSON.stringify(told)}`);
-    const messages = told.flatMap((event) => (event.event === "messages" ? event.messages : event.event === "inbox" ? [event.message] : []));
+    const messages = told.flatMap((event) => (event.event === "messages" ? event.messages : event.event === "inbox" || event.event === "job" ? [event.message] : []));
     const wanted = [frame.decoded].flat().filter((one) => (one as { type: string }).type === "message");
     assert.equal(messages.length, wanted.length, frame.name);
-    if (frame.encoded !== undefined && wanted.length === 1) assert.deepEqual(messages[0], JSON.parse(frame.encoded), frame.name);
+    if (frame.encoded !== undefined && wanted.length === 1) {
+      const [job] = told.filter((event) => event.event === "job");
+      const found = job ? { ...messages[0], group: envelope.group, delivery: job.delivery } : messages[0];
+      assert.deepEqual(found, JSON.parse(frame.encoded), frame.name);
+    }
     ran += 1;
   }
   assert.equal(ran, all<Frame>("frames").filter((frame) => frame.direction === "server").length);

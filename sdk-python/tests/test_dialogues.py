@@ -99,6 +99,8 @@ class Player:
         verb, args = (call, None) if isinstance(call, str) else next(iter(call.items()))
         if verb in ("leave", "pause", "resume"):
             args = next(number for number, name in self.names["sub"].items() if name == args)
+        if isinstance(args, dict) and "sub" in args:
+            args = args | {"sub": next(number for number, name in self.names["sub"].items() if name == args["sub"])}
         declined, number = self.core.call(verb, json.dumps(args), self.now)
         if number is not None and isinstance(args, dict):
             self.names["sub" if verb == "join" else "call"][number] = args.get("as", "")

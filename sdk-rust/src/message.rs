@@ -127,7 +127,7 @@ impl Message {
     /// Appends that envelope to `out`, as UTF-8.
     pub fn encode_into(&self, out: &mut Vec<u8>) {
         let headers = self.0.headers.as_deref().map(RawJson::from_encoder);
-        let delivery = Delivery { head: self.0.head, headers, payload: RawJson::from_encoder(&self.0.payload) };
+        let delivery = Delivery { head: self.0.head, headers, payload: RawJson::from_encoder(&self.0.payload), job: None };
         delivery.encode_into(out);
     }
 }

@@ -218,6 +218,7 @@ impl Run {
             | Event::Deleted { .. } => {
                 self.bad.push(format!("{event:?}"));
             }
+            Event::Job { .. } | Event::JobsLost { .. } | Event::Settled { .. } => self.bad.push(format!("{event:?}")),
             Event::Joined { .. }
             | Event::State(_)
             | Event::Connected { .. }

@@ -18,6 +18,16 @@ impl Key {
     /// The key of nothing.
     pub(crate) const NOBODY: Self = Self { index: u32::MAX, generation: u32::MAX };
 
+    /// The key as a number that no other key of the same slab has.
+    pub(crate) fn to_bits(self) -> u64 {
+        (u64::from(self.generation) << 32) | u64::from(self.index)
+    }
+
+    /// The key whose number this is.
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self { index: bits as u32, generation: (bits >> 32) as u32 }
+    }
+
     /// Of two keys of one slab at one time, which comes first; for going round.
     pub(crate) fn index(self) -> usize {
         self.index as usize

@@ -8,7 +8,7 @@ use arqonbus_tests::harness::{
 use serde_json::json;
 
 fn rule(topics: &str) -> Rule {
-    Rule { topics: topics.parse().unwrap(), description: Some("declared".into()), history: None, create: None }
+    Rule { topics: topics.parse().unwrap(), description: Some("declared".into()), history: None, groups: None, create: None }
 }
 
 #[tokio::test]

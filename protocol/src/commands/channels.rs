@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::bounded;
-use crate::limits::{DESCRIPTION_CHARS_MAX, REPLAY_MAX};
+use super::groups::GroupStart;
+use crate::limits::{DESCRIPTION_CHARS_MAX, JOBS_IN_FLIGHT_MAX, REPLAY_MAX};
 use crate::names::PatternPart;
-use crate::{Channel, Epoch, Pattern, Position, Room, SEQ_MAX, Topic};
+use crate::{Channel, Epoch, Group, Pattern, Position, Room, SEQ_MAX, Topic};
 
 /// `create_channel`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -74,13 +75,29 @@ pub struct JoinArgs {
     /// Whether to be told who joins and leaves.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub presence: bool,
+    /// Share the messages with the members of this work group; for one topic. `since` and `replay` say where a new group begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
+    /// Jobs of the group that may be held unsettled; 16 where it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::<_, 1, JOBS_IN_FLIGHT_MAX>")]
+    #[schemars(range(min = 1, max = JOBS_IN_FLIGHT_MAX))]
+    pub max_in_flight: Option<u32>,
 }
 
 impl JoinArgs {
     /// Joins `pattern` from now on.
     #[must_use]
     pub fn new(pattern: Pattern) -> Self {
-        Self { room: pattern.room, channel: pattern.channel, since: None, replay: None, positions: None, presence: false }
+        Self {
+            room: pattern.room,
+            channel: pattern.channel,
+            since: None,
+            replay: None,
+            positions: None,
+            presence: false,
+            group: None,
+            max_in_flight: None,
+        }
     }
 
     /// What is joined.
@@ -139,6 +156,17 @@ pub struct JoinResult {
     pub topics: Vec<TopicStart>,
     /// False where a pattern matches more topics than are listed.
     pub complete: bool,
+    /// What was joined, where that is a work group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupStart>,
+}
+
+impl JoinResult {
+    /// Topics that were joined by ordinary members.
+    #[must_use]
+    pub fn new(topics: Vec<TopicStart>, complete: bool) -> Self {
+        Self { topics, complete, group: None }
+    }
 }
 
 /// Where delivery of one topic begins.
@@ -171,9 +199,18 @@ pub struct LeaveArgs {
     pub room: PatternPart,
     /// The channel, as it was joined.
     pub channel: PatternPart,
+    /// The work group, as it was joined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
 }
 
 impl LeaveArgs {
+    /// Leaves `pattern`.
+    #[must_use]
+    pub fn new(pattern: Pattern) -> Self {
+        Self { room: pattern.room, channel: pattern.channel, group: None }
+    }
+
     /// What is left.
     #[must_use]
     pub fn pattern(&self) -> Pattern {

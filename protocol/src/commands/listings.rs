@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::bounded;
+use super::{GroupSummary, bounded};
 use crate::limits::LIST_LIMIT_MAX;
-use crate::{Channel, ClientId, Durability, Position, Room, Timestamp, UserId};
+use crate::{Channel, ClientId, Durability, Group, Position, Room, Timestamp, UserId};
 
 /// `list_rooms`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -120,6 +120,9 @@ pub struct ChannelInfoResult {
     pub durability: Durability,
     /// How long and how much it holds.
     pub retention: Retention,
+    /// Its work groups, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupSummary>,
     /// Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub incomplete: bool,
@@ -186,4 +189,7 @@ pub struct Member {
     pub metadata: Option<Map<String, Value>>,
     /// When it joined.
     pub joined: Timestamp,
+    /// The work groups that it is in, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
 }

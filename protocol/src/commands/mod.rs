@@ -2,6 +2,7 @@
 
 mod channels;
 mod connection;
+mod groups;
 mod history;
 mod listings;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use channels::*;
 pub use connection::*;
+pub use groups::*;
 pub use history::*;
 pub use listings::*;
 
@@ -124,8 +126,10 @@ commands! {
     Status "status" StatusArgs => StatusResult, Some(May::Status), [], "Show the state of the bus.";
     CreateChannel "create_channel" CreateChannelArgs => CreateChannelResult, Some(May::Create), [InvalidName LimitExceeded], "Create a channel; one that exists stays as it is.";
     DeleteChannel "delete_channel" DeleteChannelArgs => DeleteChannelResult, Some(May::Delete), [InvalidName UnknownChannel], "Delete a channel with its history; its members are told.";
-    JoinChannel "join_channel" JoinArgs => JoinResult, Some(May::Join), [InvalidName UnknownChannel LimitExceeded StorageUnavailable], "Receive a topic's messages, or those of all topics that match a pattern.";
+    JoinChannel "join_channel" JoinArgs => JoinResult, Some(May::Join), [InvalidName UnknownChannel LimitExceeded StorageUnavailable Unsupported], "Receive a topic's messages, or those of all topics that match a pattern.";
     LeaveChannel "leave_channel" LeaveArgs => LeaveResult, None, [NotJoined], "Stop receiving what was joined.";
+    Ack "ack" AckArgs => AckResult, Some(May::Work), [InvalidName NotHeld StorageUnavailable], "Settle jobs of a work group: they are done.";
+    Nack "nack" NackArgs => NackResult, Some(May::Work), [InvalidName NotHeld StorageUnavailable], "Give jobs of a work group back: at once, after a while, or as dead.";
     ListRooms "list_rooms" ListRoomsArgs => ListRoomsResult, Some(May::List), [], "List rooms, by name.";
     ListChannels "list_channels" ListChannelsArgs => ListChannelsResult, Some(May::List), [], "List a room's channels, by name.";
     ChannelInfo "channel_info" ChannelInfoArgs => ChannelInfoResult, Some(May::List), [UnknownChannel], "Show one channel: members, head, what history holds.";
@@ -140,8 +144,11 @@ fn parse_args<T: serde::de::DeserializeOwned>(args: RawJson<'_>) -> Result<T, Re
     args.parse().map_err(|(pointer, why)| {
         // A name that does not parse is told as what it is, wherever it stands.
         let last = pointer.rsplit('/').next().unwrap_or_default();
-        let code =
-            if matches!(last, "room" | "channel") && !why.starts_with("invalid type") { ErrorCode::InvalidName } else { ErrorCode::InvalidArgs };
+        let code = if matches!(last, "room" | "channel" | "group") && !why.starts_with("invalid type") {
+            ErrorCode::InvalidName
+        } else {
+            ErrorCode::InvalidArgs
+        };
         Refusal::new(code, why).at(format!("/args{pointer}"))
     })
 }

@@ -2,9 +2,9 @@
 
 use super::client::headers;
 use super::fields::{Fields, flag, invalid, one_line, optional, parsed, text};
-use super::{Delivery, DeliveryHead, ErrorEnvelope, Event, Malformed, Response, ServerEnvelope, Target};
+use super::{Delivery, DeliveryHead, ErrorEnvelope, Event, JobHead, Malformed, Response, ServerEnvelope, Target};
 use crate::json::RawJson;
-use crate::{Epoch, ErrorCode, Position, Refusal, SEQ_MAX, Timestamp};
+use crate::{Epoch, ErrorCode, Group, Position, Refusal, SEQ_MAX, Timestamp};
 
 /// Reads one envelope.
 pub(super) fn decode(text: &str) -> Result<ServerEnvelope<'_>, Box<Malformed>> {
@@ -37,7 +37,19 @@ impl<'a> Fields<'a> {
             exclude_sender: flag(self.exclude_sender, "/exclude_sender")?,
         };
         let payload = one_line(Self::need(self.payload, "payload", "/payload")?, "/payload")?;
-        Ok(Delivery { head, headers: self.headers.map(headers).transpose()?, payload })
+        Ok(Delivery { head, headers: self.headers.map(headers).transpose()?, payload, job: self.job()? })
+    }
+
+    fn job(&self) -> Result<Option<JobHead>, Refusal> {
+        match (optional::<Group>(self.group, "/group")?, self.delivery) {
+            (None, None) => Ok(None),
+            (Some(group), Some(delivery)) => {
+                let delivery = delivery.as_str().parse().ok().filter(|delivery| *delivery > 0);
+                Ok(Some(JobHead { group, delivery: delivery.ok_or_else(|| invalid("a delivery is counted from 1", "/delivery"))? }))
+            }
+            (Some(_), None) => Err(invalid("a group needs its delivery", "/delivery")),
+            (None, Some(_)) => Err(invalid("a delivery needs its group", "/group")),
+        }
     }
 
     fn timestamp(&self) -> Result<Timestamp, Refusal> {
@@ -85,7 +97,7 @@ impl<'a> Fields<'a> {
         if !data.as_str().starts_with('{') {
             return Err(invalid("data is an object", "/data"));
         }
-        Ok(Event { name, topic, timestamp: self.timestamp()?, data })
+        Ok(Event { name, topic, group: optional(self.group, "/group")?, timestamp: self.timestamp()?, data })
     }
 
     fn refusal(&self) -> Result<Refusal, Refusal> {

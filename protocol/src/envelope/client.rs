@@ -102,6 +102,8 @@ impl<'a> Fields<'a> {
             (self.epoch, "/epoch"),
             (self.seq, "/seq"),
             (self.reply_to, "/reply_to"),
+            (self.group, "/group"),
+            (self.delivery, "/delivery"),
         ];
         match own.into_iter().find(|(value, _)| value.is_some()) {
             Some((_, at)) => Err(invalid("the server sets this field", at)),

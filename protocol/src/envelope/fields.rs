@@ -45,6 +45,8 @@ fields! {
     epoch "epoch",
     seq "seq",
     reply_to "reply_to",
+    group "group",
+    delivery "delivery",
     request_id "request_id",
     status "status",
     result "result",

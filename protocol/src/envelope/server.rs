@@ -8,7 +8,7 @@ use super::fields::invalid;
 use super::write::ObjectWriter;
 use super::{Malformed, Target};
 use crate::json::RawJson;
-use crate::{ClientId, CorrelationId, EventBody, HistoryResult, MessageId, Position, Refusal, Timestamp, Topic, UserId};
+use crate::{ClientId, CorrelationId, EventBody, Group, HistoryResult, MessageId, Position, Refusal, Timestamp, Topic, UserId};
 
 /// What a server sends.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +47,15 @@ pub struct DeliveryHead {
     pub exclude_sender: bool,
 }
 
+/// What makes a delivered message a job of one member of a work group (spec 006).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobHead {
+    /// The group.
+    pub group: Group,
+    /// How often it was given out, this time included.
+    pub delivery: u32,
+}
+
 /// A message on its way out (FR-021): the same bytes for every subscriber.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Delivery<'a> {
@@ -56,6 +65,8 @@ pub struct Delivery<'a> {
     pub headers: Option<RawJson<'a>>,
     /// As the sender wrote it.
     pub payload: RawJson<'a>,
+    /// Set where it is one member's job.
+    pub job: Option<JobHead>,
 }
 
 /// The answer to one request (FR-025).
@@ -74,6 +85,8 @@ pub struct Event<'a> {
     pub name: Cow<'a, str>,
     /// The topic it is about.
     pub topic: Option<Topic>,
+    /// The work group that it concerns, where it concerns one.
+    pub group: Option<Group>,
     /// When.
     pub timestamp: Timestamp,
     /// What belongs to it.
@@ -120,8 +133,25 @@ impl Delivery<'_> {
             object.raw("headers", headers.as_str().as_bytes());
         }
         object.raw("payload", self.payload.as_str().as_bytes());
+        if let Some(job) = &self.job {
+            object.job(job);
+        }
         object.close();
         hole
+    }
+}
+
+impl JobHead {
+    /// Makes a delivered message this member's job: its envelope, with the members of a job at the end.
+    #[must_use]
+    pub fn splice(&self, envelope: &[u8]) -> Vec<u8> {
+        let end = envelope.len() - 1;
+        let mut out = Vec::with_capacity(envelope.len() + 48 + self.group.as_bytes().len());
+        out.extend_from_slice(&envelope[..end]);
+        let mut object = ObjectWriter::within(&mut out);
+        object.job(self);
+        object.close();
+        out
     }
 }
 
@@ -187,12 +217,23 @@ pub fn encode_refused(request_id: &MessageId, refusal: &Refusal) -> Vec<u8> {
 /// Writes an event.
 #[must_use]
 pub fn encode_event(body: &EventBody, topic: Option<&Topic>, timestamp: &Timestamp) -> Vec<u8> {
+    write_event(body, topic, None, timestamp)
+}
+
+/// Writes an event that concerns one work group of a topic.
+#[must_use]
+pub fn encode_group_event(body: &EventBody, topic: &Topic, group: &Group, timestamp: &Timestamp) -> Vec<u8> {
+    write_event(body, Some(topic), Some(group), timestamp)
+}
+
+fn write_event(body: &EventBody, topic: Option<&Topic>, group: Option<&Group>, timestamp: &Timestamp) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     let mut object = ObjectWriter::open(&mut out, "event");
     object.text("event", body.name().as_bytes());
     if let Some(topic) = topic {
         object.target(&Target::Topic(*topic));
     }
+    object.optional("group", group.map(Group::as_bytes));
     object.text("timestamp", timestamp.as_bytes());
     object.raw("data", &body.data_json());
     object.close();

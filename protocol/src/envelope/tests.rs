@@ -58,10 +58,16 @@ fn a_delivery_round_trips() {
         },
         headers: Some(RawJson::from_encoder(r#"{"a":"b"}"#)),
         payload: RawJson::from_encoder(r#"{"text":"hi"}"#),
+        job: None,
     };
     let mut out = Vec::new();
     delivery.encode_into(&mut out);
     assert_eq!(ServerEnvelope::decode(std::str::from_utf8(&out).unwrap()).unwrap(), ServerEnvelope::Message(delivery));
+    let job = JobHead { group: "workers".parse().unwrap(), delivery: 3 };
+    let spliced = job.splice(&out);
+    let mut encoded = Vec::new();
+    Delivery { job: Some(job), ..delivery }.encode_into(&mut encoded);
+    assert_eq!(String::from_utf8(spliced), String::from_utf8(encoded), "a job is made of any delivered message");
 }
 
 #[test]
@@ -91,6 +97,7 @@ fn a_position_can_be_put_in_later() {
         },
         headers: None,
         payload: RawJson::NULL,
+        job: None,
     };
     let (mut early, mut late, mut place) = (Vec::new(), Vec::new(), Vec::new());
     let hole = delivery.encode_into(&mut early);

@@ -2,11 +2,11 @@
 //! server has checked it. What does not fit is refused without saying where.
 
 use super::fields::Fields;
-use super::{Delivery, DeliveryHead, ErrorEnvelope, Event, Malformed, Response, ServerEnvelope, Target, parse_to};
+use super::{Delivery, DeliveryHead, ErrorEnvelope, Event, JobHead, Malformed, Response, ServerEnvelope, Target, parse_to};
 use crate::json::RawJson;
 use crate::json::compact::{Read, member, members};
 use crate::refusal::LenientRefusal;
-use crate::{Channel, Epoch, ErrorCode, Position, Refusal, Room, SEQ_MAX, Topic};
+use crate::{Channel, Epoch, ErrorCode, Group, Position, Refusal, Room, SEQ_MAX, Topic};
 
 /// Reads one envelope.
 pub(super) fn decode(text: &str) -> Result<ServerEnvelope<'_>, Box<Malformed>> {
@@ -48,7 +48,12 @@ impl<'a> Fields<'a> {
             correlation_id: read(self.correlation_id)?,
             exclude_sender: read::<Option<bool>>(self.exclude_sender)?.unwrap_or_default(),
         };
-        Some(Delivery { head, headers: self.headers, payload: self.payload? })
+        let job = match (read::<Option<Group>>(self.group)?, read::<Option<u32>>(self.delivery)?) {
+            (Some(group), Some(delivery)) if delivery > 0 => Some(JobHead { group, delivery }),
+            (None, None) => None,
+            _ => return None,
+        };
+        Some(Delivery { head, headers: self.headers, payload: self.payload?, job })
     }
 
     fn trusted_target(&self) -> Option<Target> {
@@ -75,7 +80,8 @@ impl<'a> Fields<'a> {
             (None, None) => None,
             (room, channel) => Some(Topic { room: read(room)?, channel: read(channel)? }),
         };
-        Some(Event { name: read::<String>(self.event)?.into(), topic, timestamp: read(self.timestamp)?, data: object(self.data)? })
+        let name = read::<String>(self.event)?.into();
+        Some(Event { name, topic, group: read(self.group)?, timestamp: read(self.timestamp)?, data: object(self.data)? })
     }
 }
 
@@ -93,6 +99,7 @@ mod tests {
         include_str!("../../../tests/vectors/frames/batches.json"),
         include_str!("../../../tests/vectors/frames/deliveries.json"),
         include_str!("../../../tests/vectors/frames/events.json"),
+        include_str!("../../../tests/vectors/frames/groups.json"),
         include_str!("../../../tests/vectors/frames/responses.json"),
         include_str!("../../../tests/vectors/frames/text.json"),
     ];
@@ -127,6 +134,8 @@ mod tests {
             message(r#""room":"a","channel":"b","to":"*","payload":1"#),
             message(r#""room":"a b","channel":"b","payload":1"#),
             message(r#""room":"a","channel":"b","epoch":"k","payload":1"#),
+            message(r#""room":"a","channel":"b","group":"g","payload":1"#),
+            message(r#""room":"a","channel":"b","group":"g","delivery":0,"payload":1"#),
             message(r#""room":"a","channel":"b","epoch":"k","seq":9007199254740992,"payload":1"#),
         ] {
             assert!(decode(&text).is_err(), "{text}");

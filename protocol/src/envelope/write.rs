@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Target;
+use super::{JobHead, Target};
 use crate::Position;
 use crate::json::Write;
 
@@ -32,6 +32,12 @@ impl<'o> ObjectWriter<'o> {
             self.number("seq", position.seq);
         }
         offset
+    }
+
+    /// `group` and `delivery`.
+    pub(super) fn job(&mut self, job: &JobHead) {
+        self.text("group", job.group.as_bytes());
+        self.number("delivery", u64::from(job.delivery));
     }
 
     fn key(&mut self, key: &str) {

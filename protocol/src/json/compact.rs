@@ -40,7 +40,9 @@ objects! {
     Limits { envelope_bytes, frame_bytes, joins, history }
     Draining { reconnect_after_ms }
     ConnectResult { client, user, resume, resumed, batch, heartbeat_ms }
-    JoinResult { topics, complete }
+    JoinResult { topics, complete, group }
+    GroupStart { group, created, pending, max_in_flight, ack_timeout_ms, deliveries_max }
+    AckResult { settled, not_held = Vec::new() }
     TopicStart { room, channel, head, start, members }
     Gap { reason, from, to, refetch_after_ms = 0 }
     Presence { client, user, name, kind, members }
@@ -108,7 +110,7 @@ macro_rules! texts {
     )+};
 }
 
-texts! { Room Channel Epoch ClientId UserId MessageId Timestamp String }
+texts! { Room Channel Group Epoch ClientId UserId MessageId Timestamp String }
 
 macro_rules! literals {
     ($($type:ty)+) => {$(

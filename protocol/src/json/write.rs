@@ -83,11 +83,14 @@ macro_rules! objects {
 objects! {
     PingArgs {}
     RefreshArgs { token }
-    JoinArgs { room, channel, since, replay, positions, presence as Flag }
-    LeaveArgs { room, channel }
+    JoinArgs { room, channel, since, replay, positions, presence as Flag, group, max_in_flight }
+    LeaveArgs { room, channel, group }
+    AckArgs { room, channel, group, epoch, seqs }
+    NackArgs { room, channel, group, epoch, seqs, delay_ms, dead as Flag, reason }
+    GroupStart { group, created, pending, max_in_flight, ack_timeout_ms, deliveries_max }
     TopicPosition { room, channel, epoch, seq }
     Position { epoch, seq }
-    JoinResult { topics, complete }
+    JoinResult { topics, complete, group }
     TopicStart { room, channel, head, start, members }
     Gap { reason, from, to, refetch_after_ms }
     Presence { client, user, name, kind, members }
@@ -136,7 +139,7 @@ macro_rules! texts {
     )+};
 }
 
-texts! { Room Channel PatternPart Epoch ClientId UserId ErrorCode Retry GapReason Durability String }
+texts! { Room Channel Group PatternPart Epoch ClientId UserId ErrorCode Retry GapReason Durability String }
 
 impl Write for str {
     fn write(&self, out: &mut Vec<u8>) {
@@ -275,9 +278,17 @@ mod tests {
         let join = JoinArgs::new("a:b*".parse().unwrap());
         same(&join);
         same(&JoinArgs { since: Some(at), replay: Some(7), positions: Some(vec![known, known]), presence: true, ..join.clone() });
-        same(&LeaveArgs { room: join.room, channel: join.channel });
-        same(&JoinResult { topics: vec![TopicStart { room, channel, head: at, start: at, members: 3 }], complete: true });
-        same(&JoinResult { topics: Vec::new(), complete: false });
+        let group: Group = "workers".parse().unwrap();
+        same(&JoinArgs { group: Some(group), max_in_flight: Some(3), ..join.clone() });
+        same(&LeaveArgs { room: join.room, channel: join.channel, group: None });
+        same(&LeaveArgs { room: join.room, channel: join.channel, group: Some(group) });
+        same(&AckArgs { room, channel, group, epoch, seqs: vec![1, SEQ_MAX] });
+        let nack = NackArgs { room, channel, group, epoch, seqs: vec![1], delay_ms: None, dead: false, reason: None };
+        same(&nack);
+        same(&NackArgs { delay_ms: Some(1), dead: true, reason: Some("\"no\"".to_owned()), ..nack });
+        let begun = GroupStart { group, created: true, pending: 1, max_in_flight: 2, ack_timeout_ms: 3, deliveries_max: 4 };
+        same(&JoinResult { topics: vec![TopicStart { room, channel, head: at, start: at, members: 3 }], complete: true, group: Some(begun) });
+        same(&JoinResult { topics: Vec::new(), complete: false, group: None });
         let client: ClientId = "c_00000000".parse().unwrap();
         same(&Presence { client, user: None, name: Some("\"é\\\n\t\u{1}\u{7f}🚌".to_owned()), kind: None, members: 1 });
         same(&Presence { client, user: "ada".parse().ok(), name: None, kind: Some(String::new()), members: 0 });

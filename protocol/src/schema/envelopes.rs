@@ -8,7 +8,7 @@ use crate::limits::HEADERS_MAX;
 use crate::{COMMANDS, CommandSpec};
 
 /// The members that only a server sets, and no client may.
-const SERVER_OWNED: &[&str] = &["sender", "user", "timestamp", "epoch", "seq", "reply_to"];
+const SERVER_OWNED: &[&str] = &["sender", "user", "timestamp", "epoch", "seq", "reply_to", "group", "delivery"];
 
 /// The definitions of all envelopes and their parts.
 pub(super) fn definitions() -> Map<String, Value> {
@@ -184,10 +184,16 @@ fn server_message() -> Value {
             ("correlation_id", described("MessageId", "The message that this one answers.")),
             ("exclude_sender", flag("Whether the sender's own connection was left out.")),
             ("headers", reference_to("Headers")),
+            ("group", described("Group", "With `delivery`: the work group whose member has this as its job.")),
+            (
+                "delivery",
+                json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX, "description": "How often the job was given out, this time included." }),
+            ),
         ],
     );
     one_target(&mut schema);
     schema["allOf"] = json!([
+        { "description": "Group and delivery stand together or not at all.", "if": given("group"), "then": given("delivery"), "else": { "not": given("delivery") } },
         { "description": "Epoch and seq stand together or not at all.", "if": given("epoch"), "then": given("seq"), "else": { "not": given("seq") } },
     ]);
     schema
@@ -205,10 +211,12 @@ fn response(status: &str, member: &str, schema: Value) -> Value {
 
 fn server_event(description: &str, name: Value, about_topic: bool, data: Value) -> Value {
     let mut required = vec![("event", name), ("timestamp", reference_to("Timestamp")), ("data", data)];
+    let mut optional = Vec::new();
     if about_topic {
         required.extend([("room", reference_to("Room")), ("channel", reference_to("Channel"))]);
+        optional.push(("group", described("Group", "The work group that it concerns, where it concerns one.")));
     }
-    envelope("event", description, &required, &[])
+    envelope("event", description, &required, &optional)
 }
 
 /// An event of a newer server: clients ignore it.

@@ -72,6 +72,8 @@ const NAMES: &[&str] = &[
     "epoch",
     "seq",
     "reply_to",
+    "group",
+    "delivery",
     "request_id",
     "status",
     "result",
@@ -225,22 +227,23 @@ pub(crate) struct OwnedDelivery {
     head: DeliveryHead,
     headers: Option<String>,
     payload: String,
+    job: Option<JobHead>,
 }
 
 impl OwnedDelivery {
     pub(crate) fn as_delivery(&self) -> Delivery<'_> {
         let headers = self.headers.as_deref().map(RawJson::from_encoder);
-        Delivery { head: self.head, headers, payload: RawJson::from_encoder(&self.payload) }
+        Delivery { head: self.head, headers, payload: RawJson::from_encoder(&self.payload), job: self.job }
     }
 }
 
 pub(crate) fn delivery() -> impl Strategy<Value = OwnedDelivery> {
     let ids = (message_id(), option::of(message_id()), client_id(), option::of(client_id()), option::of(user_id()));
     let facts = (target("[A-Za-z0-9_.-]{1,64}"), timestamp(), option::of(position()), any::<bool>());
-    (ids, facts, option::of(headers()), payload()).prop_map(
-        |((id, correlation_id, sender, reply_to, user), (target, timestamp, position, exclude_sender), headers, payload)| {
+    (ids, facts, option::of(headers()), payload(), option::of(job())).prop_map(
+        |((id, correlation_id, sender, reply_to, user), (target, timestamp, position, exclude_sender), headers, payload, job)| {
             let head = DeliveryHead { id, target, sender, user, timestamp, position, reply_to, correlation_id, exclude_sender };
-            OwnedDelivery { head, headers, payload }
+            OwnedDelivery { head, headers, payload, job }
         },
     )
 }
@@ -257,7 +260,9 @@ fn command() -> impl Strategy<Value = Command> {
         (name(), name(), option::of(".{0,256}")).prop_map(|(room, channel, description)| CreateChannelArgs { room, channel, description }.command()),
         (name(), name()).prop_map(|(room, channel)| DeleteChannelArgs { room, channel }.command()),
         join(),
-        (part(), part()).prop_map(|(room, channel)| LeaveArgs { room, channel }.command()),
+        (part(), part(), option::of(group())).prop_map(|(room, channel, group)| LeaveArgs { room, channel, group }.command()),
+        settling().prop_map(|(room, channel, group, epoch, seqs)| AckArgs { room, channel, group, epoch, seqs }.command()),
+        nack(),
         (option::of(name()), page()).prop_map(|(after, limit)| ListRoomsArgs { after, limit }.command()),
         (name(), option::of(name()), page()).prop_map(|(room, after, limit)| ListChannelsArgs { room, after, limit }.command()),
         (name(), name()).prop_map(|(room, channel)| ChannelInfoArgs { room, channel }.command()),
@@ -283,8 +288,33 @@ fn connect() -> impl Strategy<Value = Command> {
 
 fn join() -> impl Strategy<Value = Command> {
     let known = (name(), name(), epoch(), seq()).prop_map(|(room, channel, epoch, seq)| TopicPosition { room, channel, epoch, seq });
-    (part(), part(), option::of(position()), option::of(0..=limits::REPLAY_MAX), option::of(vec(known, 0..4)), any::<bool>())
-        .prop_map(|(room, channel, since, replay, positions, presence)| JoinArgs { room, channel, since, replay, positions, presence }.command())
+    let beginning = (option::of(position()), option::of(0..=limits::REPLAY_MAX), option::of(vec(known, 0..4)), any::<bool>());
+    let work = (option::of(group()), option::of(1..=limits::JOBS_IN_FLIGHT_MAX));
+    (part(), part(), beginning, work).prop_map(|(room, channel, (since, replay, positions, presence), (group, max_in_flight))| {
+        JoinArgs { room, channel, since, replay, positions, presence, group, max_in_flight }.command()
+    })
+}
+
+type Settling = (Room, Channel, Group, Epoch, Vec<u64>);
+
+fn settling() -> impl Strategy<Value = Settling> {
+    (name(), name(), group(), epoch(), vec(seq(), 1..8))
+}
+
+fn nack() -> impl Strategy<Value = Command> {
+    (settling(), option::of(0..=limits::NACK_DELAY_MS_MAX), any::<bool>(), option::of(".{0,256}")).prop_map(
+        |((room, channel, group, epoch, seqs), delay_ms, dead, reason)| {
+            NackArgs { room, channel, group, epoch, seqs, delay_ms, dead, reason }.command()
+        },
+    )
+}
+
+fn group() -> impl Strategy<Value = Group> {
+    parsed("[A-Za-z0-9.-][A-Za-z0-9_.-]{0,63}")
+}
+
+fn job() -> impl Strategy<Value = JobHead> {
+    (group(), 1..=u32::MAX).prop_map(|(group, delivery)| JobHead { group, delivery })
 }
 
 fn history() -> impl Strategy<Value = Command> {

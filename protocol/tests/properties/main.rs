@@ -42,7 +42,7 @@ fn points_into(text: &str, malformed: &Malformed) -> bool {
     let Some(at) = malformed.refusal.at.as_deref() else { return false };
     let message = malformed.refusal.message.as_ref();
     let no_args = at == "/args" && malformed.refusal.code == ErrorCode::InvalidArgs;
-    let absent = no_args || message.ends_with(" is missing") || message.ends_with(" needs its seq") || message.ends_with(" needs its epoch");
+    let absent = no_args || message.ends_with(" is missing") || message.contains(" needs its ");
     // A text that is not JSON has no tree to point into.
     let Some(tree) = place::Tree::read(text) else { return at.is_empty() || at.starts_with('/') };
     tree.has(at) || (absent && at.rmatch_indices('/').next().is_some_and(|(end, _)| tree.has(&at[..end])))

@@ -83,6 +83,7 @@ fn server(frame: &Frame, envelope: &ServerEnvelope<'_>) -> Value {
                 [
                     ("event", Some(json!(event.name))),
                     ("topic", event.topic.map(|topic| json!(topic.to_string()))),
+                    ("group", event.group.map(|group| json!(group))),
                     ("timestamp", Some(json!(event.timestamp))),
                     ("known", Some(json!(body.is_some()))),
                     ("data", Some(data)),
@@ -109,6 +110,8 @@ fn message(delivery: &Delivery<'_>) -> Value {
             ("exclude_sender", Some(json!(head.exclude_sender))),
             ("headers", delivery.headers.map(value)),
             ("payload_text", Some(json!(delivery.payload.as_str()))),
+            ("group", delivery.job.map(|job| json!(job.group))),
+            ("delivery", delivery.job.map(|job| json!(job.delivery))),
         ],
     )
 }
@@ -126,7 +129,10 @@ fn encode_server(frame: &Frame, envelope: &ServerEnvelope<'_>) -> Vec<u8> {
         },
         ServerEnvelope::Event(event) => {
             let body = event.body().expect("its data was read before").expect("only known events are encoded");
-            encode_event(&body, event.topic.as_ref(), &event.timestamp)
+            match (&event.topic, &event.group) {
+                (Some(topic), Some(group)) => encode_group_event(&body, topic, group, &event.timestamp),
+                (topic, _) => encode_event(&body, topic.as_ref(), &event.timestamp),
+            }
         }
         ServerEnvelope::Error(error) => encode_error(&error.error, &error.timestamp),
     }
@@ -154,6 +160,8 @@ fn typed_result(frame: &Frame, raw: RawJson<'_>) -> Value {
         Some("delete_channel") => through::<DeleteChannelResult>(raw),
         Some("join_channel") => through::<JoinResult>(raw),
         Some("leave_channel") => through::<LeaveResult>(raw),
+        Some("ack") => through::<AckResult>(raw),
+        Some("nack") => through::<NackResult>(raw),
         Some("list_rooms") => through::<ListRoomsResult>(raw),
         Some("list_channels") => through::<ListChannelsResult>(raw),
         Some("channel_info") => through::<ChannelInfoResult>(raw),

@@ -24,6 +24,7 @@ __all__ = [
     "LimitExceeded",
     "NoRecipient",
     "NoResponder",
+    "NotHeld",
     "NotJoined",
     "OutcomeUnknown",
     "Overloaded",
@@ -52,6 +53,7 @@ ErrorCode: TypeAlias = Literal[
     "forbidden",
     "unknown_channel",
     "not_joined",
+    "not_held",
     "no_recipient",
     "no_responder",
     "id_conflict",
@@ -120,6 +122,10 @@ class NotJoined(Rejected):
     """The client is not joined to that topic or pattern."""
 
 
+class NotHeld(Rejected):
+    """None of the jobs is held by this connection: settled before, timed out, or never given to it."""
+
+
 class NoRecipient(Rejected):
     """Nobody is there to receive a private message."""
 
@@ -180,6 +186,7 @@ BY_CODE: dict[str, type[Rejected]] = {
     "forbidden": Forbidden,
     "unknown_channel": UnknownChannel,
     "not_joined": NotJoined,
+    "not_held": NotHeld,
     "no_recipient": NoRecipient,
     "no_responder": NoResponder,
     "id_conflict": IdConflict,

@@ -14,6 +14,9 @@ else:
     from typing_extensions import NotRequired
 
 __all__ = [
+    "AckArgs",
+    "AckCommand",
+    "AckResult",
     "Channel",
     "ChannelInfoArgs",
     "ChannelInfoCommand",
@@ -47,6 +50,9 @@ __all__ = [
     "Gap",
     "GapEvent",
     "GapReason",
+    "Group",
+    "GroupStart",
+    "GroupSummary",
     "Headers",
     "HelpArgs",
     "HelpCommand",
@@ -75,6 +81,9 @@ __all__ = [
     "MembersCommand",
     "MembersResult",
     "MessageId",
+    "NackArgs",
+    "NackCommand",
+    "NackResult",
     "NodeStatus",
     "PatternPart",
     "Permission",
@@ -115,6 +124,39 @@ __all__ = [
     "Welcome",
     "WelcomeEvent",
 ]
+
+
+class AckArgs(TypedDict):
+    """`ack`: these jobs are done."""
+
+    room: Room
+    """The room."""
+    channel: Channel
+    """The channel."""
+    group: Group
+    """The group."""
+    epoch: Epoch
+    """The epoch of the jobs."""
+    seqs: list[int]
+    """Their seqs."""
+
+
+class AckCommand(TypedDict):
+    """Settle jobs of a work group: they are done."""
+
+    type: Literal["command"]
+    command: Literal["ack"]
+    args: AckArgs
+    id: NotRequired[MessageId | None]
+
+
+class AckResult(TypedDict):
+    """The answer to `ack`. Where none of the jobs is held the answer is `not_held` instead."""
+
+    settled: int
+    """Jobs that are settled by this."""
+    not_held: NotRequired[list[int]]
+    """The seqs of those that this connection does not hold: nothing was done about them."""
 
 
 Channel: TypeAlias = str
@@ -161,6 +203,8 @@ class ChannelInfoResult(TypedDict):
     """What an ack of it survives."""
     retention: Retention
     """How long and how much it holds."""
+    groups: NotRequired[list[GroupSummary]]
+    """Its work groups, by name."""
     incomplete: NotRequired[bool]
     """Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said."""
 
@@ -241,6 +285,15 @@ class LeaveChannelCommand(TypedDict):
     id: NotRequired[MessageId | None]
 
 
+class NackCommand(TypedDict):
+    """Give jobs of a work group back: at once, after a while, or as dead."""
+
+    type: Literal["command"]
+    command: Literal["nack"]
+    args: NackArgs
+    id: NotRequired[MessageId | None]
+
+
 class ListRoomsCommand(TypedDict):
     """List rooms, by name."""
 
@@ -312,6 +365,8 @@ ClientCommand: TypeAlias = (
     | DeleteChannelCommand
     | JoinChannelCommand
     | LeaveChannelCommand
+    | AckCommand
+    | NackCommand
     | ListRoomsCommand
     | ListChannelsCommand
     | ChannelInfoCommand
@@ -451,6 +506,7 @@ class DeletedEvent(TypedDict):
     data: Deleted
     room: Room
     channel: Channel
+    group: NotRequired[Group | None]
 
 
 Direction: TypeAlias = Literal["forward", "backward"]
@@ -518,6 +574,7 @@ ErrorCode: TypeAlias = Literal[
     "forbidden",
     "unknown_channel",
     "not_joined",
+    "not_held",
     "no_recipient",
     "no_responder",
     "id_conflict",
@@ -553,6 +610,7 @@ class GapEvent(TypedDict):
     data: Gap
     room: Room
     channel: Channel
+    group: NotRequired[Group | None]
 
 
 GapReason: TypeAlias = Literal[
@@ -565,6 +623,39 @@ GapReason: TypeAlias = Literal[
     "limit",
 ]
 """Why messages are missing."""
+
+Group: TypeAlias = str
+"""a group's name is 1 to 64 of A-Z a-z 0-9 _ . - and not only dots, without a leading _"""
+
+class GroupStart(TypedDict):
+    """What a join found of a work group, or began."""
+
+    group: Group
+    """Its name."""
+    created: bool
+    """Whether this join began it."""
+    pending: int
+    """Jobs that were given out and are not settled."""
+    max_in_flight: int
+    """Jobs that this member may hold unsettled."""
+    ack_timeout_ms: int
+    """Milliseconds after which a job that is not settled goes to another member."""
+    deliveries_max: int
+    """Times that a job is given out before it is dead; 0 for no end."""
+
+
+class GroupSummary(TypedDict):
+    """One work group in the answer to `channel_info`."""
+
+    group: Group
+    """Its name."""
+    members: int
+    """Its members."""
+    pending: int
+    """Jobs that were given out and are not settled."""
+    lag: int
+    """Messages that wait to be given out for the first time."""
+
 
 Headers: TypeAlias = dict[str, str]
 """Strings by name, relayed byte for byte; at most 4 KiB as JSON."""
@@ -645,6 +736,12 @@ class JoinArgs(TypedDict):
     """Resume a pattern: what is known of its topics. Those not listed begin with their first held message."""
     presence: NotRequired[bool]
     """Whether to be told who joins and leaves."""
+    group: NotRequired[Group | None]
+    """Share the messages with the members of this work group; for one topic. `since` and `replay` say where a new
+    group begins.
+    """
+    max_in_flight: NotRequired[int | None]
+    """Jobs of the group that may be held unsettled; 16 where it is missing."""
 
 
 class JoinResult(TypedDict):
@@ -654,6 +751,8 @@ class JoinResult(TypedDict):
     """Where delivery begins, for each topic."""
     complete: bool
     """False where a pattern matches more topics than are listed."""
+    group: NotRequired[GroupStart | None]
+    """What was joined, where that is a work group."""
 
 
 class JoinedEvent(TypedDict):
@@ -665,6 +764,7 @@ class JoinedEvent(TypedDict):
     data: Presence
     room: Room
     channel: Channel
+    group: NotRequired[Group | None]
 
 
 class LeaveArgs(TypedDict):
@@ -674,6 +774,8 @@ class LeaveArgs(TypedDict):
     """The room, as it was joined."""
     channel: PatternPart
     """The channel, as it was joined."""
+    group: NotRequired[Group | None]
+    """The work group, as it was joined."""
 
 
 LeaveResult: TypeAlias = dict[str, Any]
@@ -688,6 +790,7 @@ class LeftEvent(TypedDict):
     data: Presence
     room: Room
     channel: Channel
+    group: NotRequired[Group | None]
 
 
 class Limits(TypedDict):
@@ -760,6 +863,8 @@ class Member(TypedDict):
     """The metadata it gave at connect."""
     joined: Timestamp
     """When it joined."""
+    groups: NotRequired[list[Group]]
+    """The work groups that it is in, by name."""
 
 
 class MembersArgs(TypedDict):
@@ -791,6 +896,36 @@ class MembersResult(TypedDict):
 MessageId: TypeAlias = str
 """an id is 1 to 64 of A-Z a-z 0-9 _ . : -"""
 
+class NackArgs(TypedDict):
+    """`nack`: these jobs are not done. Without `delay_ms` and `dead` others get them at once."""
+
+    room: Room
+    """The room."""
+    channel: Channel
+    """The channel."""
+    group: Group
+    """The group."""
+    epoch: Epoch
+    """The epoch of the jobs."""
+    seqs: list[int]
+    """Their seqs."""
+    delay_ms: NotRequired[int | None]
+    """Milliseconds before they are given out again; looked at about once a second."""
+    dead: NotRequired[bool]
+    """Whether they go to the dead-letter topic now, whatever the count."""
+    reason: NotRequired[str | None]
+    """Why, for the header of a dead letter."""
+
+
+class NackResult(TypedDict):
+    """The answer to `nack`. Where none of the jobs is held the answer is `not_held` instead."""
+
+    settled: int
+    """Jobs that were given back by this."""
+    not_held: NotRequired[list[int]]
+    """The seqs of those that this connection does not hold: nothing was done about them."""
+
+
 class NodeStatus(TypedDict):
     """One node of the bus."""
 
@@ -816,6 +951,7 @@ PatternPart: TypeAlias = str
 Permission: TypeAlias = Literal[
     "publish",
     "join",
+    "work",
     "history",
     "members",
     "create",
@@ -960,6 +1096,8 @@ class ServerMessage(TypedDict):
     correlation_id: NotRequired[MessageId | None]
     exclude_sender: NotRequired[bool | None]
     headers: NotRequired[Headers | None]
+    group: NotRequired[Group | None]
+    delivery: NotRequired[int | None]
 
 
 ServerResponse: TypeAlias = ResponseOk | ResponseError

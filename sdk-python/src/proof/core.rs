@@ -1,6 +1,8 @@
 //! The client core on a simulated clock, as dialogues drive it.
 
-use arqonbus_client::core::{Backoff, CallId, Config, Core as Inner, Declined, Joining, OpenError, Outgoing, Output, SubscriptionId};
+use arqonbus_client::core::{
+    Backoff, CallId, Config, Core as Inner, Declined, JobRef, Joining, OpenError, Outgoing, Output, Settling, SubscriptionId,
+};
 use arqonbus_client::protocol::{ClientEnvelope, Command};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
@@ -29,6 +31,7 @@ impl Core {
             "publish" => self.inner.publish(&outgoing(&args)?, now).map(|id| Some(id.0)),
             "request" => self.inner.request(&outgoing(&args)?, now).map(|id| Some(id.0)),
             "command" => self.inner.command(command(&args)?, args["timeout_ms"].as_u64(), now).map(|id: CallId| Some(id.0)),
+            "ack" | "nack" | "dead" => self.inner.settle_job(job(&args)?, settling(verb, &args), now).map(|id: CallId| Some(id.0)),
             "publish_nowait" => self.inner.publish_nowait(&outgoing(&args)?, args["wait"] != json!(false), now).map(|()| None),
             _ => {
                 self.order(verb, &args, now)?;
@@ -145,7 +148,25 @@ fn joining(args: &Value) -> PyResult<Joining> {
     joining.replay = decoded(&args["replay"])?;
     joining.positions = decoded(&args["positions"])?;
     joining.presence = args["presence"] == json!(true);
+    joining.group = decoded(&args["group"])?;
+    joining.max_in_flight = decoded(&args["max_in_flight"])?;
     Ok(joining)
+}
+
+/// The job that a settling names: by subscription, position and delivery.
+fn job(args: &Value) -> PyResult<JobRef> {
+    let subscription = args["sub"].as_u64().map(SubscriptionId).ok_or_else(|| nonsense("a job came by a subscription"))?;
+    let position = decoded(&json!({ "epoch": args["epoch"], "seq": args["seq"] }))?.ok_or_else(|| nonsense("a job has a position"))?;
+    Ok(JobRef { subscription, position, delivery: decoded(&args["delivery"])?.unwrap_or(1) })
+}
+
+fn settling(verb: &str, args: &Value) -> Settling {
+    let reason = args["reason"].as_str().map(str::to_owned);
+    match verb {
+        "ack" => Settling::Ack,
+        "dead" => Settling::Dead { reason },
+        _ => Settling::Nack { delay_ms: args["delay_ms"].as_u64().and_then(|ms| u32::try_from(ms).ok()), reason },
+    }
 }
 
 fn outgoing(args: &Value) -> PyResult<Outgoing> {
@@ -179,6 +200,7 @@ fn declined_name(declined: &Declined) -> &'static str {
         Declined::Closing => "closing",
         Declined::TooLarge { .. } => "too_large",
         Declined::AlreadyJoined => "already_joined",
+        Declined::NotATopic => "not_a_topic",
         Declined::IdInFlight => "id_in_flight",
         Declined::NotConnected => "not_connected",
     }

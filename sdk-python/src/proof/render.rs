@@ -16,6 +16,13 @@ pub(super) fn event(event: Event) -> Value {
             of(subscription, json!({ "event": "joined", "again": again, "topics": result.topics.len(), "complete": result.complete }))
         }
         Event::Message { subscription, message: received } => of(subscription, message(&received, "message")),
+        Event::Job { job, message: received } => {
+            let mut rendered = message(&received, "job");
+            rendered["delivery"] = job.delivery.into();
+            of(job.subscription, rendered)
+        }
+        Event::JobsLost { subscription, jobs } => of(subscription, json!({ "event": "jobs_lost", "jobs": jobs })),
+        Event::Settled { call, outcome } => outcome_of(call, outcome.map(|()| json!({ "event": "settled" }))),
         Event::Gap { subscription, topic, gap } => of(
             subscription,
             json!({

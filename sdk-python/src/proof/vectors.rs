@@ -1,9 +1,9 @@
 //! What an envelope was decoded to, as the README of the vectors describes it.
 
 use arqonbus_client::protocol::{
-    ChannelInfoResult, ClientEnvelope, ConnectResult, CreateChannelResult, DeleteChannelResult, Delivery, DisconnectResult, EventBody, HelpResult,
-    HistoryResult, JoinResult, LeaveResult, ListChannelsResult, ListRoomsResult, MembersResult, PingResult, PublishResult, RawJson, RefreshResult,
-    ServerEnvelope, StatusResult, Target, Timestamp, encode_event,
+    AckResult, ChannelInfoResult, ClientEnvelope, ConnectResult, CreateChannelResult, DeleteChannelResult, Delivery, DisconnectResult, EventBody,
+    HelpResult, HistoryResult, JoinResult, LeaveResult, ListChannelsResult, ListRoomsResult, MembersResult, NackResult, PingResult, PublishResult,
+    RawJson, RefreshResult, ServerEnvelope, StatusResult, Target, Timestamp, encode_event,
 };
 use pyo3::prelude::*;
 use serde_json::{Map, Value, json};
@@ -71,6 +71,7 @@ fn server(envelope: &ServerEnvelope<'_>, result_of: Option<&str>) -> PyResult<Va
                 [
                     ("event", Some(json!(event.name))),
                     ("topic", event.topic.map(|topic| json!(topic.to_string()))),
+                    ("group", event.group.map(|group| json!(group))),
                     ("timestamp", Some(json!(event.timestamp))),
                     ("known", Some(json!(body.is_some()))),
                     ("data", Some(data)),
@@ -97,6 +98,8 @@ fn message(delivery: &Delivery<'_>) -> Value {
             ("exclude_sender", Some(json!(head.exclude_sender))),
             ("headers", delivery.headers.map(value)),
             ("payload_text", Some(json!(delivery.payload.as_str()))),
+            ("group", delivery.job.map(|job| json!(job.group))),
+            ("delivery", delivery.job.map(|job| json!(job.delivery))),
         ],
     )
 }
@@ -123,6 +126,8 @@ fn typed_result(of: Option<&str>, raw: RawJson<'_>) -> PyResult<Value> {
         Some("delete_channel") => through::<DeleteChannelResult>(raw),
         Some("join_channel") => through::<JoinResult>(raw),
         Some("leave_channel") => through::<LeaveResult>(raw),
+        Some("ack") => through::<AckResult>(raw),
+        Some("nack") => through::<NackResult>(raw),
         Some("list_rooms") => through::<ListRoomsResult>(raw),
         Some("list_channels") => through::<ListChannelsResult>(raw),
         Some("channel_info") => through::<ChannelInfoResult>(raw),

@@ -66,6 +66,7 @@ pub(crate) struct Driver {
     publishes: HashMap<CallId, Reply<PublishResult>>,
     requests: HashMap<CallId, Reply<Message>>,
     commands: HashMap<CallId, Reply<String>>,
+    settlings: HashMap<CallId, Reply<()>>,
     subscriptions: HashMap<SubscriptionId, Joined>,
     inboxes: Vec<Arc<Queue>>,
     /// Subscriptions whose queue was filled and has not half drained since.
@@ -101,6 +102,7 @@ impl Driver {
             publishes: HashMap::new(),
             requests: HashMap::new(),
             commands: HashMap::new(),
+            settlings: HashMap::new(),
             subscriptions: HashMap::new(),
             inboxes: Vec::new(),
             full: Vec::new(),

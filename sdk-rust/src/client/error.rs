@@ -59,7 +59,7 @@ impl From<Declined> for Error {
             Declined::Full => Self::Full,
             Declined::Closing => Self::Closed(Fault::Closed),
             Declined::NotConnected => Self::NotSent,
-            Declined::TooLarge { .. } | Declined::AlreadyJoined | Declined::IdInFlight => Self::Invalid(declined.to_string()),
+            Declined::TooLarge { .. } | Declined::NotATopic | Declined::AlreadyJoined | Declined::IdInFlight => Self::Invalid(declined.to_string()),
         }
     }
 }

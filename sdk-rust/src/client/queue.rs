@@ -8,7 +8,7 @@ use arqonbus_protocol::{ClientId, Gap, GapReason, Presence, Topic};
 use tokio::sync::mpsc;
 
 use crate::Message;
-use crate::core::EndReason;
+use crate::core::{EndReason, JobRef};
 
 /// What a subscription gives.
 #[derive(Debug, Clone)]
@@ -41,6 +41,15 @@ pub enum Item {
     },
     /// So many messages of an inbox gave way; told before the first one after them.
     Missed(u64),
+    /// A job of a work group; [`Jobs`](super::Jobs) makes more of it.
+    Job {
+        /// What.
+        message: Message,
+        /// Names it, to settle it.
+        job: JobRef,
+    },
+    /// So many jobs of a work group went to others.
+    JobsLost(u64),
     /// The last item: why nothing more comes.
     Ended(EndReason),
 }
@@ -97,6 +106,9 @@ impl Queue {
             return false;
         }
         state.ended |= matches!(item, Item::Ended(_));
+        if matches!(item, Item::JobsLost(_)) {
+            state.forget_jobs();
+        }
         state.bytes += item.bytes();
         state.items.push_back(item);
         while self.overflow == Overflow::Conflate && self.is_over(&state, 1) && state.items.len() > 1 {
@@ -179,6 +191,12 @@ impl Queue {
 }
 
 impl State {
+    /// Jobs that nobody has read are somebody else's now.
+    fn forget_jobs(&mut self) {
+        self.items.retain(|item| !matches!(item, Item::Job { .. }));
+        self.bytes = self.items.iter().map(Item::bytes).sum();
+    }
+
     /// Drops the oldest message, or word of missing ones, and remembers what is missing.
     fn give_way(&mut self) {
         let oldest = self.items.iter().position(|item| matches!(item, Item::Message(_) | Item::Gap { .. } | Item::Missed(_))).unwrap_or(0);
@@ -194,7 +212,8 @@ impl State {
             Item::Missed(count) => return self.missed += count,
             Item::Gap { topic, gap } => (*topic, gap.from, gap.to),
             // Presence is eventual: `members` has the truth.
-            Item::Presence { .. } | Item::Deleted { .. } | Item::Ended(_) => return,
+            // Jobs are never conflated.
+            Item::Presence { .. } | Item::Deleted { .. } | Item::Job { .. } | Item::JobsLost(_) | Item::Ended(_) => return,
         };
         match self.conflated.iter_mut().find(|(known, _)| *known == topic) {
             Some((_, gap)) => gap.to = to,
@@ -206,8 +225,12 @@ impl State {
 impl Item {
     fn bytes(&self) -> usize {
         match self {
-            Self::Message(message) => MESSAGE_OVERHEAD_BYTES + message.payload_json().len() + message.headers_json().map_or(0, str::len),
-            Self::Gap { .. } | Self::Presence { .. } | Self::Deleted { .. } | Self::Missed(_) | Self::Ended(_) => MESSAGE_OVERHEAD_BYTES,
+            Self::Message(message) | Self::Job { message, .. } => {
+                MESSAGE_OVERHEAD_BYTES + message.payload_json().len() + message.headers_json().map_or(0, str::len)
+            }
+            Self::Gap { .. } | Self::Presence { .. } | Self::Deleted { .. } | Self::Missed(_) | Self::JobsLost(_) | Self::Ended(_) => {
+                MESSAGE_OVERHEAD_BYTES
+            }
         }
     }
 }

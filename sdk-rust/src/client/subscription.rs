@@ -5,11 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use arqonbus_protocol::{JoinResult, Pattern, Position, TopicPosition, TopicStart};
+use arqonbus_protocol::{Group, JoinResult, Pattern, Position, TopicPosition, TopicStart, limits};
 use futures_util::Stream;
 use tokio::sync::oneshot;
 
 use super::driver::Control;
+use super::jobs::Jobs;
 use super::queue::{Item, Overflow, Queue};
 use super::{Client, Error};
 use crate::Message;
@@ -75,13 +76,30 @@ impl<'c> Join<'c> {
         self
     }
 
+    /// Joins the work group `name` of this topic instead: its members share the messages, and each is one member's job until it is settled.
+    /// `since` and `replay` say where a group begins that does not exist yet; it begins at the head where neither is given.
+    ///
+    /// ```no_run
+    /// # async fn work(client: arqonbus_client::Client) -> Result<(), arqonbus_client::Error> {
+    /// let mut jobs = client.join("orders:new").group("workers").await?;
+    /// while let Some(job) = jobs.job().await {
+    ///     println!("{} (delivery {})", job.message().payload_json(), job.delivery());
+    ///     job.ack().await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn group(self, name: impl AsRef<str>) -> JoinGroup<'c> {
+        JoinGroup { group: name.as_ref().parse().map_err(Into::into), max_in_flight: None, join: self }
+    }
+
     async fn join(self) -> Result<Subscription, Error> {
         let pattern = self.pattern?;
-        let joining = Joining { pattern, since: self.since, replay: self.replay, positions: self.positions, presence: self.presence };
+        let (since, replay, positions, presence) = (self.since, self.replay, self.positions, self.presence);
+        let joining = Joining { since, replay, positions, presence, ..Joining::new(pattern) };
         let queue = Queue::new(self.capacity, QUEUE_BYTES, self.overflow, self.client.attention.clone());
         // Made before the wait, so that giving up the wait leaves again.
-        let mut subscription =
-            Subscription { queue, pattern, start: JoinResult { topics: Vec::new(), complete: true }, _client: self.client.clone() };
+        let mut subscription = Subscription { queue, pattern, start: JoinResult::new(Vec::new(), true), _client: self.client.clone() };
         let (reply, answer) = oneshot::channel();
         self.client.control(Control::Join(joining, Arc::clone(&subscription.queue), reply)).await?;
         subscription.start = self.client.answer(answer).await?;
@@ -91,6 +109,50 @@ impl<'c> Join<'c> {
 
 impl<'c> IntoFuture for Join<'c> {
     type Output = Result<Subscription, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'c>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.join())
+    }
+}
+
+/// Joins a work group when it is awaited; see [`Join::group`].
+#[must_use = "a join does nothing until it is awaited"]
+pub struct JoinGroup<'c> {
+    join: Join<'c>,
+    group: Result<Group, Error>,
+    max_in_flight: Option<u32>,
+}
+
+impl<'c> JoinGroup<'c> {
+    /// Sets how many jobs this member may hold unsettled, 1 to 1,000; 16 by default.
+    pub fn max_in_flight(mut self, jobs: u32) -> Self {
+        self.max_in_flight = Some(jobs);
+        self
+    }
+
+    async fn join(self) -> Result<Jobs, Error> {
+        let Self { join, group, max_in_flight } = self;
+        let (client, group) = (join.client, group?);
+        let in_flight = max_in_flight.unwrap_or(limits::JOBS_IN_FLIGHT_DEFAULT);
+        if !(1..=limits::JOBS_IN_FLIGHT_MAX).contains(&in_flight) {
+            return Err(Error::Invalid(format!("max_in_flight is 1 to {}", limits::JOBS_IN_FLIGHT_MAX)));
+        }
+        let beginning = Joining { since: join.since, replay: join.replay, positions: join.positions, ..Joining::new(join.pattern?) };
+        let joining = Joining { presence: join.presence, group: Some(group), max_in_flight, ..beginning };
+        // What the server has given is never too much for the queue, but for jobs that came again.
+        let capacity = join.capacity.max(2 * in_flight as usize);
+        let queue = Queue::new(capacity, QUEUE_BYTES, Overflow::Wait, client.attention.clone());
+        let mut jobs = Jobs { queue, group, start: JoinResult::new(Vec::new(), true), client: client.clone() };
+        let (reply, answer) = oneshot::channel();
+        client.control(Control::Join(joining, Arc::clone(&jobs.queue), reply)).await?;
+        jobs.start = client.answer(answer).await?;
+        Ok(jobs)
+    }
+}
+
+impl<'c> IntoFuture for JoinGroup<'c> {
+    type Output = Result<Jobs, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'c>>;
 
     fn into_future(self) -> Self::IntoFuture {

@@ -1,7 +1,7 @@
 //! What the application asks for.
 
 use arqonbus_protocol::limits::ENVELOPE_BYTES_MAX;
-use arqonbus_protocol::{Command, CommandArgs, JoinArgs, LeaveArgs, MessageId, Pattern, RawJson, Request, encode_command};
+use arqonbus_protocol::{Command, CommandArgs, JoinArgs, LeaveArgs, MessageId, RawJson, Request, encode_command};
 
 use super::calls::Asker;
 use super::publishes::Interest;
@@ -79,7 +79,10 @@ impl Core {
         if self.subscriptions.len() >= self.config.subscriptions_max {
             return Err(Declined::Full);
         }
-        if self.subscriptions.has_pattern(&joining.pattern) {
+        if joining.group.is_some() && joining.pattern.as_topic().is_none() {
+            return Err(Declined::NotATopic);
+        }
+        if self.subscriptions.has(&joining) {
             return Err(Declined::AlreadyJoined);
         }
         let id = SubscriptionId(self.make_call());
@@ -104,10 +107,11 @@ impl Core {
             return;
         }
         subscription.phase = Phase::Paused;
-        let (member, pattern) = (std::mem::take(&mut subscription.member), subscription.joining.pattern);
+        let (member, leaving) = (std::mem::take(&mut subscription.member), subscription.joining.leaving());
         if member {
-            self.send_leave(pattern, now);
+            self.send_leave(&leaving, now);
         }
+        self.lose_jobs(id);
     }
 
     /// Goes on with a paused subscription, from its last position.
@@ -120,7 +124,7 @@ impl Core {
         }
     }
 
-    fn check_open(&self) -> Result<(), Declined> {
+    pub(super) fn check_open(&self) -> Result<(), Declined> {
         if self.is_open_for_work() { Ok(()) } else { Err(Declined::Closing) }
     }
 
@@ -159,10 +163,10 @@ impl Core {
             let Some(subscription) = self.subscriptions.by_id(id) else { continue };
             subscription.phase = Phase::Asked(request);
             subscription.asked_until = asked_until;
-            let left = std::mem::replace(&mut subscription.member, true).then_some(subscription.joining.pattern);
+            let left = std::mem::replace(&mut subscription.member, true).then_some(subscription.joining.leaving());
             let args: JoinArgs = subscription.join_args(envelope_bytes_max);
-            if let Some(pattern) = left {
-                self.send_leave(pattern, now);
+            if let Some(leaving) = left {
+                self.send_leave(&leaving, now);
             }
             self.wire.send(&encode_command(Some(&request), JoinArgs::NAME, &args));
         }
@@ -195,9 +199,9 @@ impl Core {
     /// Ends a subscription from this side.
     pub(super) fn quit(&mut self, id: SubscriptionId, reason: EndReason, now: u64) {
         let Some(subscription) = self.subscriptions.by_id(id) else { return };
-        let (member, pattern) = (subscription.member, subscription.joining.pattern);
+        let (member, leaving) = (subscription.member, subscription.joining.leaving());
         if member {
-            self.send_leave(pattern, now);
+            self.send_leave(&leaving, now);
         }
         self.end_subscription(id, reason);
     }
@@ -206,10 +210,10 @@ impl Core {
     pub(super) fn leave_all(&mut self, now: u64) {
         for id in self.subscriptions.ids() {
             let Some(subscription) = self.subscriptions.by_id(id) else { continue };
-            let (member, pattern) = (std::mem::take(&mut subscription.member), subscription.joining.pattern);
+            let (member, leaving) = (std::mem::take(&mut subscription.member), subscription.joining.leaving());
             subscription.phase = Phase::Paused;
             if member {
-                self.send_leave(pattern, now);
+                self.send_leave(&leaving, now);
             }
         }
     }
@@ -221,13 +225,14 @@ impl Core {
     }
 
     /// What an answer to a leave says changes nothing here, so it is only counted.
-    fn send_leave(&mut self, pattern: Pattern, now: u64) {
+    fn send_leave(&mut self, args: &LeaveArgs, now: u64) {
         if self.live().is_none() {
             return;
         }
+        // What is left behind is not held any more: what was said of it goes first.
+        self.flush_settlings();
         let id = self.make_id(now);
         self.subscriptions.leaves.insert(id, ());
-        let args = LeaveArgs { room: pattern.room, channel: pattern.channel };
-        self.wire.send(&encode_command(Some(&id), LeaveArgs::NAME, &args));
+        self.wire.send(&encode_command(Some(&id), LeaveArgs::NAME, args));
     }
 }

@@ -13,6 +13,8 @@ use super::{CallId, Failure};
 pub(crate) enum Asker {
     /// The application.
     Application(CallId),
+    /// The core, for jobs that the application settles; by the number of their batch.
+    Jobs(u64),
     /// The core itself, as a sign of life or to refresh credentials.
     Core,
 }
@@ -60,7 +62,7 @@ impl Calls {
 
     /// Takes a command that is written already.
     pub(crate) fn push(&mut self, asker: Asker, id: MessageId, name: &str, text: String, deadline: u64) {
-        let repeatable = !matches!(name, "delete_channel" | "disconnect");
+        let repeatable = !matches!(name, "delete_channel" | "disconnect" | "ack" | "nack");
         self.note(deadline);
         self.by_id.insert(id, self.next);
         self.commands.push_back(Pending { number: self.next, id, asker, text, deadline, sent: false, ever_sent: false, repeatable });
@@ -85,7 +87,7 @@ impl Calls {
     }
 
     /// The connection is lost: what can be repeated goes again, the rest is given up. The core's own questions are void.
-    pub(crate) fn rewind(&mut self) -> Vec<(CallId, Failure)> {
+    pub(crate) fn rewind(&mut self) -> Vec<(Asker, Failure)> {
         let lost: Vec<u64> = (self.commands.iter())
             .filter(|pending| pending.asker == Asker::Core || (pending.sent && !pending.repeatable))
             .map(|pending| pending.number)
@@ -93,10 +95,7 @@ impl Calls {
         for pending in &mut self.commands {
             pending.sent = false;
         }
-        lost.into_iter()
-            .filter_map(|number| self.take(number))
-            .filter_map(|pending| pending.asker.call().map(|call| (call, Failure::Unknown)))
-            .collect()
+        lost.into_iter().filter_map(|number| self.take(number)).map(|pending| (pending.asker, Failure::Unknown)).collect()
     }
 
     /// Takes the asker of an answer.
@@ -137,7 +136,7 @@ impl Calls {
     }
 
     /// Commands, then replies, whose time is over.
-    pub(crate) fn expire(&mut self, now: u64) -> (Vec<(CallId, Failure)>, Vec<CallId>) {
+    pub(crate) fn expire(&mut self, now: u64) -> (Vec<(Asker, Failure)>, Vec<CallId>) {
         if self.deadline.is_none_or(|deadline| deadline > now) {
             return (Vec::new(), Vec::new());
         }
@@ -150,7 +149,7 @@ impl Calls {
     }
 
     /// All of them, because the client is closed.
-    pub(crate) fn abandon(&mut self) -> (Vec<(CallId, Failure)>, Vec<CallId>) {
+    pub(crate) fn abandon(&mut self) -> (Vec<(Asker, Failure)>, Vec<CallId>) {
         let all: Vec<u64> = self.commands.iter().map(|pending| pending.number).collect();
         let commands = all.into_iter().filter_map(|number| self.give_up(number)).collect();
         let replies = self.replies.iter().map(|(_, (call, _))| *call).collect();
@@ -158,10 +157,10 @@ impl Calls {
         (commands, replies)
     }
 
-    fn give_up(&mut self, number: u64) -> Option<(CallId, Failure)> {
+    fn give_up(&mut self, number: u64) -> Option<(Asker, Failure)> {
         let pending = self.take(number)?;
         let failure = if pending.ever_sent { Failure::Unknown } else { Failure::NotSent };
-        pending.asker.call().map(|call| (call, failure))
+        Some((pending.asker, failure))
     }
 
     fn index(&self, number: u64) -> Option<usize> {
@@ -173,14 +172,5 @@ impl Calls {
         self.by_id.remove(&pending.id);
         self.rest();
         Some(pending)
-    }
-}
-
-impl Asker {
-    fn call(self) -> Option<CallId> {
-        match self {
-            Self::Application(call) => Some(call),
-            Self::Core => None,
-        }
     }
 }

@@ -124,7 +124,7 @@ impl Feed {
 }
 
 /// Why a log does not go on from where it was left.
-fn implied(known: Position, start: Position) -> GapReason {
+pub(crate) fn implied(known: Position, start: Position) -> GapReason {
     if known.epoch != start.epoch {
         GapReason::EpochChanged
     } else if start.seq < known.seq {

@@ -64,9 +64,10 @@ impl Core {
             self.events.push_back(Event::Replied { call, outcome: Ok(Message::from_delivery(delivery)) });
             return;
         }
-        match &head.target {
-            Target::Topic(topic) => self.on_topic_message(topic, delivery, now),
-            Target::Room(_) | Target::Client(_) | Target::User(_) | Target::Everyone => {
+        match (&head.target, delivery.job) {
+            (Target::Topic(topic), Some(job)) => self.on_job(topic, job, delivery),
+            (Target::Topic(topic), None) => self.on_topic_message(topic, delivery, now),
+            (Target::Room(_) | Target::Client(_) | Target::User(_) | Target::Everyone, _) => {
                 self.on_inbox_message(Message::from_delivery(delivery));
             }
         }
@@ -132,6 +133,7 @@ impl Core {
             return self.on_draining(refusal.retry_after_ms, now);
         }
         match (self.calls.answer(&request_id), outcome) {
+            (Some(Asker::Jobs(batch)), outcome) => self.on_settled(batch, outcome, now),
             (Some(Asker::Application(call)), outcome) => {
                 let outcome = outcome.map(|raw| raw.as_str().to_owned()).map_err(Failure::from);
                 self.events.push_back(Event::Answered { call, outcome });
@@ -212,7 +214,10 @@ impl Core {
         };
         match (body, event.topic) {
             (EventBody::Welcome(welcome), _) => self.on_welcome(&welcome, now),
-            (EventBody::Gap(gap), Some(topic)) => self.on_gap(&topic, gap),
+            (EventBody::Gap(gap), Some(topic)) => match event.group {
+                Some(group) => self.on_group_gap(&topic, &group, gap),
+                None => self.on_gap(&topic, gap),
+            },
             (EventBody::Joined(presence), Some(topic)) => self.on_presence(&topic, true, &presence),
             (EventBody::Left(presence), Some(topic)) => self.on_presence(&topic, false, &presence),
             (EventBody::Deleted(deleted), Some(topic)) => self.on_deleted(&topic, deleted.by),
@@ -245,7 +250,7 @@ impl Core {
     }
 
     fn on_deleted(&mut self, topic: &Topic, by: arqonbus_protocol::ClientId) {
-        let mut ended = Vec::new();
+        let mut ended = self.subscriptions.workers_of(topic);
         let mut nth = 0;
         while let Some((id, subscription)) = self.subscriptions.follower(topic, nth) {
             nth += 1;

@@ -328,6 +328,7 @@ impl Core {
         self.publishes.rewind();
         self.subscriptions.rewind();
         let lost = self.calls.rewind();
+        self.lose_all_jobs();
         self.fail_calls(lost, Vec::new());
         let bound = self.config.backoff.bound_ms(self.attempts + self.short_lives);
         self.attempts += 1;
@@ -342,6 +343,9 @@ impl Core {
 
     /// Goes on with a drain, where one is under way.
     pub(super) fn finish(&mut self, now: u64) {
+        if self.finishing.is_some() {
+            self.flush_settlings();
+        }
         let Some(finishing) = &mut self.finishing else { return };
         let idle = self.publishes.is_empty() && self.calls.is_empty();
         if now >= finishing.deadline || (idle && !matches!(self.phase, Phase::Connected(_))) {
@@ -369,6 +373,7 @@ impl Core {
             self.settle(settled);
         }
         let (commands, replies) = self.calls.abandon();
+        self.lose_all_jobs();
         self.fail_calls(commands, replies);
         for subscription in self.subscriptions.ids() {
             self.end_subscription(subscription, EndReason::Closed(fault.clone()));

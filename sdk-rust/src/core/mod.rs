@@ -18,6 +18,7 @@ mod calls;
 mod config;
 mod feed;
 mod inbound;
+mod jobs;
 mod link;
 mod mailbox;
 mod output;
@@ -33,12 +34,14 @@ use std::collections::VecDeque;
 use arqonbus_protocol::{ClientId, MessageId, UserId};
 
 pub use config::{Backoff, Config};
+pub use jobs::{JobRef, Settling};
 pub use output::{CallId, Declined, EndReason, Event, Failure, Fault, Output, State, SubscriptionId};
 pub use phase::OpenError;
 pub use publishes::{Outgoing, RESEND_WINDOW_MS};
 pub use subscriptions::{Joining, PATTERN_TOPICS_MAX};
 
-use calls::Calls;
+use calls::{Asker, Calls};
+use jobs::Settlings;
 use mailbox::Mailbox;
 use phase::{Finishing, Phase};
 use publishes::Publishes;
@@ -65,6 +68,7 @@ pub struct Core {
     calls: Calls,
     subscriptions: Subscriptions,
     mailbox: Mailbox,
+    settlings: Settlings,
     next_call: u64,
 }
 
@@ -100,6 +104,7 @@ impl Core {
             calls: Calls::default(),
             subscriptions,
             mailbox: Mailbox::default(),
+            settlings: Settlings::default(),
             next_call: 0,
         }
     }
@@ -128,6 +133,7 @@ impl Core {
             self.told = state;
             return Output::Event(Event::State(state));
         }
+        self.flush_settlings();
         self.wire.pop().unwrap_or_else(|| Output::Wait { until: self.alarm() })
     }
 
@@ -217,8 +223,14 @@ impl Core {
         self.identity.client.as_ref() == Some(sender) || self.identity.former.contains(sender)
     }
 
-    fn fail_calls(&mut self, commands: Vec<(CallId, Failure)>, replies: Vec<CallId>) {
-        self.events.extend(commands.into_iter().map(|(call, failure)| Event::Answered { call, outcome: Err(failure) }));
+    fn fail_calls(&mut self, commands: Vec<(Asker, Failure)>, replies: Vec<CallId>) {
+        for (asker, failure) in commands {
+            match asker {
+                Asker::Application(call) => self.events.push_back(Event::Answered { call, outcome: Err(failure) }),
+                Asker::Jobs(batch) => self.fail_settling(batch, &failure),
+                Asker::Core => {}
+            }
+        }
         self.events.extend(replies.into_iter().map(|call| Event::Replied { call, outcome: Err(Failure::Unknown) }));
     }
 }

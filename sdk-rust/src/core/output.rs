@@ -2,6 +2,7 @@
 
 use arqonbus_protocol::{ClientId, ErrorCode, Gap, JoinResult, Presence, PublishResult, Refusal, Topic, UserId};
 
+use super::JobRef;
 use crate::Message;
 
 /// What the driver has to do next.
@@ -117,6 +118,9 @@ pub enum Declined {
     /// There is a subscription of this very topic or pattern; share its messages.
     #[error("already joined")]
     AlreadyJoined,
+    /// A work group belongs to one topic, not to a pattern.
+    #[error("a work group belongs to one topic")]
+    NotATopic,
     /// The same id is in flight.
     #[error("a message with this id is in flight")]
     IdInFlight,
@@ -171,6 +175,27 @@ pub enum Event {
         subscription: SubscriptionId,
         /// What.
         message: Message,
+    },
+    /// A job of a work group: this client's, until it is settled.
+    Job {
+        /// Names it, to settle it; and the subscription that it came by.
+        job: JobRef,
+        /// What.
+        message: Message,
+    },
+    /// Jobs that a subscription held went to others, because the connection was lost or the group left. Settling one is `not_held`.
+    JobsLost {
+        /// Which.
+        subscription: SubscriptionId,
+        /// How many that nothing had been said about.
+        jobs: u64,
+    },
+    /// What became of a settling.
+    Settled {
+        /// Which.
+        call: CallId,
+        /// Whether the job is settled.
+        outcome: Result<(), Failure>,
     },
     /// Messages of a subscription are missing; told before the first one after the hole.
     Gap {

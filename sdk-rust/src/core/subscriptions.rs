@@ -1,9 +1,10 @@
 //! Subscriptions: joined, rejoined with positions, repaired where messages are missing.
 
-use arqonbus_protocol::{Gap, JoinArgs, JoinResult, MessageId, Pattern, Position, Topic, TopicPosition};
+use arqonbus_protocol::{Gap, Group, JoinArgs, JoinResult, LeaveArgs, MessageId, Pattern, Position, Topic, TopicPosition};
 
 use super::SubscriptionId;
 use super::feed::{Feed, Meeting};
+use super::jobs::Work;
 use super::table::{Seed, Table};
 
 /// Topics that one pattern subscription follows; past it the subscription ends, because positions could not be kept.
@@ -30,13 +31,22 @@ pub struct Joining {
     pub positions: Option<Vec<TopicPosition>>,
     /// Whether to be told who joins and leaves.
     pub presence: bool,
+    /// Share the messages with this work group of one topic.
+    pub group: Option<Group>,
+    /// Jobs that may be held unsettled, where the group is joined.
+    pub max_in_flight: Option<u32>,
 }
 
 impl Joining {
     /// Joins from now on.
     #[must_use]
     pub fn new(pattern: impl Into<Pattern>) -> Self {
-        Self { pattern: pattern.into(), since: None, replay: None, positions: None, presence: false }
+        Self { pattern: pattern.into(), since: None, replay: None, positions: None, presence: false, group: None, max_in_flight: None }
+    }
+
+    /// What undoes the join.
+    pub(crate) fn leaving(&self) -> LeaveArgs {
+        LeaveArgs { group: self.group, ..LeaveArgs::new(self.pattern) }
     }
 }
 
@@ -67,6 +77,8 @@ pub(crate) struct Subscription {
     pub(crate) member: bool,
     pub(crate) repairs: u32,
     feeds: Table<Topic, Feed>,
+    /// What it holds, where it is of a work group: then it follows no feed.
+    pub(crate) work: Option<Work>,
     /// Whether all topics of the pattern were listed: then one that is not known begins at its first message.
     complete: bool,
 }
@@ -96,8 +108,22 @@ impl Subscriptions {
         self.all.len()
     }
 
-    pub(crate) fn has_pattern(&self, pattern: &Pattern) -> bool {
-        self.all.iter().any(|(_, subscription)| subscription.joining.pattern == *pattern)
+    /// Whether the same was joined.
+    pub(crate) fn has(&self, joining: &Joining) -> bool {
+        self.all.iter().any(|(_, known)| known.joining.pattern == joining.pattern && known.joining.group == joining.group)
+    }
+
+    /// The subscription of a work group.
+    pub(crate) fn worker(&mut self, topic: &Topic, group: &Group) -> Option<(SubscriptionId, &mut Subscription)> {
+        let of = |work: &Work| work.topic == *topic && work.group == *group;
+        self.all.iter_mut().find(|(_, subscription)| subscription.work.as_ref().is_some_and(of)).map(|(id, subscription)| (*id, subscription))
+    }
+
+    /// The subscriptions of all work groups of a topic that have an answer to their join.
+    pub(crate) fn workers_of(&self, topic: &Topic) -> Vec<SubscriptionId> {
+        let of =
+            |subscription: &Subscription| subscription.phase == Phase::Live && subscription.work.as_ref().is_some_and(|work| work.topic == *topic);
+        self.all.iter().filter(|(_, subscription)| of(subscription)).map(|(id, _)| *id).collect()
     }
 
     pub(crate) fn insert(&mut self, id: SubscriptionId, joining: Joining, deadline: u64) {
@@ -179,7 +205,8 @@ impl Subscriptions {
         if self.routes.len() >= ROUTES_MAX {
             self.routes.clear();
         }
-        let followers = self.all.iter().filter(|(_, subscription)| subscription.joining.pattern.matches(topic)).map(|(id, _)| *id).collect();
+        let follows = |subscription: &Subscription| subscription.work.is_none() && subscription.joining.pattern.matches(topic);
+        let followers = self.all.iter().filter(|(_, subscription)| follows(subscription)).map(|(id, _)| *id).collect();
         self.routes.get_or_insert_with(*topic, || followers)
     }
 
@@ -199,7 +226,9 @@ impl Subscriptions {
 impl Subscription {
     fn new(joining: Joining, deadline: u64, seed: Seed) -> Self {
         let mut feeds = Table::new(seed);
-        if let Some(topic) = joining.pattern.as_topic() {
+        let topic = joining.pattern.as_topic();
+        let work = topic.zip(joining.group).map(|(topic, group)| Work::new(topic, group));
+        if let Some(topic) = topic.filter(|_| work.is_none()) {
             feeds.insert(topic, Feed::default());
         }
         Self {
@@ -211,6 +240,7 @@ impl Subscription {
             member: false,
             repairs: 0,
             feeds,
+            work,
             complete: false,
         }
     }
@@ -223,11 +253,14 @@ impl Subscription {
     pub(crate) fn join_args(&mut self, envelope_bytes_max: usize) -> JoinArgs {
         let mut args = JoinArgs::new(self.joining.pattern);
         args.presence = self.joining.presence;
+        (args.group, args.max_in_flight) = (self.joining.group, self.joining.max_in_flight);
         self.forget_asked();
         if !self.joined_before {
             args.since = self.joining.since;
             args.replay = self.joining.replay;
             args.positions.clone_from(&self.joining.positions);
+        } else if let Some(work) = &self.work {
+            args.since = work.at();
         } else if let Some(topic) = self.joining.pattern.as_topic() {
             args.since = self.feeds.get(&topic).and_then(Feed::at);
         } else {
@@ -252,8 +285,12 @@ impl Subscription {
         for start in &result.topics {
             let topic = start.topic();
             let may_be_born = self.joined_before && self.complete;
-            let feed = self.feed(topic);
+            let feed = self.feeds.get_or_insert_with(topic, Feed::default);
             let asked = feed.asked.take();
+            if let Some(work) = &mut self.work {
+                overdue.extend(work.start(start.start, result.group.as_ref(), asked).map(|gap| (topic, gap)));
+                continue;
+            }
             // Born while we were away: all its messages are wanted.
             let is_born = may_be_born && asked.is_none() && feed.at().is_none();
             let asked = if is_born { Some(Position { seq: 0, ..start.start }) } else { asked };

@@ -1,7 +1,7 @@
 //! The one kind of map of the core: entries in a line, and an index by hash that knows nothing of their types. What a browser downloads
 //! has it once, whatever it holds.
 
-use arqonbus_protocol::{MessageId, Topic};
+use arqonbus_protocol::{MessageId, Position, Topic};
 
 /// What can be looked up: a short text.
 pub(crate) trait Key: Copy + Eq {
@@ -18,6 +18,12 @@ impl Key for MessageId {
 impl Key for Topic {
     fn mix(&self, hash: u64) -> u64 {
         mix(mix(hash, self.room.as_bytes()), self.channel.as_bytes())
+    }
+}
+
+impl Key for Position {
+    fn mix(&self, hash: u64) -> u64 {
+        mix(mix(hash, self.epoch.as_bytes()), &self.seq.to_le_bytes())
     }
 }
 

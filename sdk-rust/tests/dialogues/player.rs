@@ -3,7 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 
 use arqonbus_client::Message;
-use arqonbus_client::core::{Backoff, Config, Core, Declined, EndReason, Event, Failure, Fault, Joining, OpenError, Outgoing, Output};
+use arqonbus_client::core::{
+    Backoff, Config, Core, Declined, EndReason, Event, Failure, Fault, JobRef, Joining, OpenError, Outgoing, Output, Settling,
+};
 use arqonbus_client::protocol::{ClientEnvelope, Command, Target};
 use serde_json::{Map, Value, json};
 
@@ -166,6 +168,13 @@ impl Player {
                 Ok(id) => drop(self.subscriptions.insert(name, id)),
                 Err(declined) => return Ok(Err(declined)),
             },
+            "ack" | "nack" | "dead" => {
+                let job = self.job(args)?;
+                match self.core.settle_job(job, settling(verb, args), now) {
+                    Ok(call) => drop(self.calls.insert(name, call)),
+                    Err(declined) => return Ok(Err(declined)),
+                }
+            }
             "publish_nowait" => return Ok(self.core.publish_nowait(&outgoing(args)?, args["wait"] != json!(false), now)),
             "publish" | "request" | "command" => {
                 let taken = match verb {
@@ -181,6 +190,14 @@ impl Player {
             other => return Err(format!("no such call: {other}")),
         }
         Ok(Ok(()))
+    }
+
+    /// The job that a settling names: by subscription, position and delivery.
+    fn job(&self, args: &Value) -> Played<JobRef> {
+        let subscription = *self.subscriptions.get(string(&args["sub"])?).ok_or("no such subscription")?;
+        let position = decoded(&json!({ "epoch": args["epoch"], "seq": args["seq"] }))?.ok_or("a job has a position")?;
+        let delivery = args["delivery"].as_u64().and_then(|delivery| u32::try_from(delivery).ok()).unwrap_or(1);
+        Ok(JobRef { subscription, position, delivery })
     }
 
     fn socket(&mut self, step: &Value) -> Played {
@@ -246,6 +263,16 @@ impl Player {
                 rendered["sub"] = self.subscription_name(subscription).into();
                 rendered
             }
+            Event::Job { job, message } => {
+                let mut rendered = render_message(&message, "job");
+                rendered["sub"] = self.subscription_name(job.subscription).into();
+                rendered["delivery"] = job.delivery.into();
+                rendered
+            }
+            Event::JobsLost { subscription, jobs } => {
+                json!({ "event": "jobs_lost", "sub": self.subscription_name(subscription), "jobs": jobs })
+            }
+            Event::Settled { call, outcome } => self.render_outcome(call, outcome.map(|()| json!({ "event": "settled" }))),
             Event::Gap { subscription, topic, gap } => json!({
                 "event": "gap", "sub": self.subscription_name(subscription), "topic": topic.to_string(),
                 "reason": gap.reason, "from": gap.from, "to": gap.to, "refetch_after_ms": gap.refetch_after_ms,
@@ -322,7 +349,18 @@ fn joining(args: &Value) -> Played<Joining> {
     joining.replay = decoded(&args["replay"])?;
     joining.positions = decoded(&args["positions"])?;
     joining.presence = args["presence"] == json!(true);
+    joining.group = decoded(&args["group"])?;
+    joining.max_in_flight = decoded(&args["max_in_flight"])?;
     Ok(joining)
+}
+
+fn settling(verb: &str, args: &Value) -> Settling {
+    let reason = args["reason"].as_str().map(str::to_owned);
+    match verb {
+        "ack" => Settling::Ack,
+        "dead" => Settling::Dead { reason },
+        _ => Settling::Nack { delay_ms: args["delay_ms"].as_u64().and_then(|ms| u32::try_from(ms).ok()), reason },
+    }
 }
 
 /// Reads the addressing of a message as it stands on the wire.
@@ -387,6 +425,7 @@ fn declined_name(declined: &Declined) -> &'static str {
         Declined::Closing => "closing",
         Declined::TooLarge { .. } => "too_large",
         Declined::AlreadyJoined => "already_joined",
+        Declined::NotATopic => "not_a_topic",
         Declined::IdInFlight => "id_in_flight",
         Declined::NotConnected => "not_connected",
     }

@@ -272,7 +272,7 @@ impl Model {
             past.extend(gap.map(|gap| String::from_utf8(encode_event(&EventBody::Gap(gap), Some(topic), &now())).unwrap()));
             past.extend(log.entries.iter().filter(|entry| entry.seq > start).map(|entry| entry.text.clone()));
         }
-        self.say(connection, encode_ok(id, &JoinResult { topics, complete: true }));
+        self.say(connection, encode_ok(id, &JoinResult::new(topics, true)));
         if let Some(from) = self.connections.get_mut(&connection) {
             from.out.extend(past);
             from.patterns.push(pattern);
@@ -329,7 +329,7 @@ fn delivery(publish: &Publish<'_>, id: MessageId, sender: ClientId, position: Op
         exclude_sender: publish.exclude_sender,
     };
     let mut out = Vec::new();
-    Delivery { head, headers: publish.headers, payload: publish.payload }.encode_into(&mut out);
+    Delivery { head, headers: publish.headers, payload: publish.payload, job: None }.encode_into(&mut out);
     String::from_utf8(out).unwrap()
 }
 

@@ -55,7 +55,7 @@ fn message(shared: &Shared, node: &Arc<Identity>, activity: &Activity) -> Op {
         correlation_id: None,
         exclude_sender: false,
     };
-    let entry = Entry::encode(&Delivery { head, headers: None, payload: RawJson::from_encoder(&activity.payload) });
+    let entry = Entry::encode(&Delivery { head, headers: None, payload: RawJson::from_encoder(&activity.payload), job: None });
     // Nobody waits for an answer, so it goes to no connection.
     let asked = Asked { conn: ConnId { shard: 0, key: Key::NOBODY }, who: Arc::clone(node), request_id: id, command: None };
     let publish = PublishOp {
@@ -69,6 +69,7 @@ fn message(shared: &Shared, node: &Arc<Identity>, activity: &Activity) -> Op {
         asked_abroad: false,
         resent: false,
         received_us: 0,
+        then: None,
     };
     Op::Lane(activity.topic, LaneOp::Publish(Box::new(publish)))
 }

@@ -1,6 +1,6 @@
 //! Results as people read them: messages in a line, tables in columns, numbers with units.
 
-use arqonbus_client::{Item, Message};
+use arqonbus_client::{Item, Job, Message};
 use arqonbus_protocol::{EventBody, Gap, Presence, Topic};
 
 use super::output::{Style, styled};
@@ -31,6 +31,18 @@ impl Look {
         let head = format!("{}{}", styled(Style::Bold, &message.target().to_string()), styled(Style::Dim, &format!("{place} {from}")));
         let headers = message.headers_json().map_or_else(String::new, |headers| format!(" {}", styled(Style::Dim, headers)));
         format!("{head} {}{headers}", message.payload_json())
+    }
+
+    /// A job as one line: its message, and how often it was given out where that is more than once.
+    pub(super) fn job(self, job: &Job) -> String {
+        if self.json {
+            return job.to_json();
+        }
+        let line = self.message(job.message());
+        if self.payload || job.delivery() == 1 {
+            return line;
+        }
+        format!("{line} {}", styled(Style::Warn, &format!("delivery {}", job.delivery())))
     }
 
     /// What a subscription gives, as one line; none for what nobody asked to see.

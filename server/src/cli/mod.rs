@@ -17,6 +17,7 @@ mod serve;
 mod signals;
 mod status;
 mod subscribe;
+mod work;
 
 use std::process::ExitCode;
 

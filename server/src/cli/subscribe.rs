@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::exit::Failure;
 use super::format::Look;
 use super::remote::tell_losses;
+use super::work::WorkArgs;
 use super::{input, output};
 
 /// `arqonbus sub`.
@@ -16,16 +17,16 @@ use super::{input, output};
 pub(super) struct SubArgs {
     /// room:channel; either may end in *.
     #[arg(required_unless_present = "private", value_parser = |text: &str| text.parse::<Pattern>())]
-    topics: Vec<Pattern>,
+    pub(super) topics: Vec<Pattern>,
     /// Begin after this position; for one topic.
     #[arg(long, value_name = "EPOCH:SEQ", value_parser = input::position, conflicts_with = "replay")]
-    since: Option<Position>,
+    pub(super) since: Option<Position>,
     /// Begin with the last so many messages of each topic.
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(arqonbus_protocol::limits::REPLAY_MAX)))]
-    replay: Option<u32>,
+    pub(super) replay: Option<u32>,
     /// End after so many messages.
     #[arg(long, short = 'n', value_name = "N")]
-    count: Option<u64>,
+    pub(super) count: Option<u64>,
     /// Print who joins and leaves, too.
     #[arg(long)]
     presence: bool,
@@ -33,7 +34,9 @@ pub(super) struct SubArgs {
     #[arg(long)]
     private: bool,
     #[command(flatten)]
-    look: Look,
+    pub(super) work: WorkArgs,
+    #[command(flatten)]
+    pub(super) look: Look,
 }
 
 const EXAMPLES: &str = "\
@@ -42,8 +45,10 @@ Examples:
   arqonbus sub 'science:*' 'orders:eu.*' --json
   arqonbus sub science:explore --replay 10 --payload | jq .text
   arqonbus sub science:explore --since k3v9x2:42
+  arqonbus sub orders:new --group workers --in-flight 1
 
-Prints topic, position, sender and payload. Give the last position to --since to go on where you stopped: what cannot be given is told as a gap.";
+Prints topic, position, sender and payload. Give the last position to --since to go on where you stopped: what cannot be given is told as a gap.
+With --group it is a member of a work group: it prints the jobs that it is given, and acknowledges each once it is printed.";
 
 /// Lines between the subscriptions and whoever reads: past it the subscriptions wait.
 const LINES: usize = 256;
@@ -53,6 +58,9 @@ type Heard = Result<Item, Failure>;
 
 /// Runs it.
 pub(super) async fn run(args: &SubArgs, client: &Client) -> Result<(), Failure> {
+    if args.work.group.is_some() {
+        return super::work::run(args, client).await;
+    }
     if args.since.is_some() && (args.topics.len() != 1 || args.topics[0].as_topic().is_none()) {
         return Err(Failure::Usage("--since is a position in one topic: give exactly one, without *".into()));
     }

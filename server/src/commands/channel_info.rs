@@ -1,8 +1,8 @@
 //! `channel_info`: one channel's members, head, and what its history holds.
 
-use arqonbus_protocol::{ChannelInfoArgs, ChannelInfoResult, Direction, Retention};
+use arqonbus_protocol::{ChannelInfoArgs, ChannelInfoResult, Direction, Group, GroupSummary, Retention};
 
-use crate::routing::{Abroad, Asked, Home, LaneOp, Pending};
+use crate::routing::{Abroad, Asked, Home, LaneGroup, LaneOp, Pending};
 use crate::slots::Key;
 use crate::storage::{Page, ReadRange, StoreError};
 
@@ -23,6 +23,14 @@ impl Home {
             Err(error) => return self.refuse_store(&asked, Some(lane.topic), &error),
         };
         let settings = &lane.settings;
+        // What was trimmed before it was given out waits no more.
+        let gone = state.first_seq.map_or(state.head.seq, |first| first - 1);
+        let group = |(name, group): (&Group, &LaneGroup)| GroupSummary {
+            group: *name,
+            members: group.workers.len() as u64,
+            pending: group.state.pending,
+            lag: state.head.seq - group.state.cursor.seq.clamp(gone, state.head.seq),
+        };
         let result = ChannelInfoResult {
             room: lane.topic.room,
             channel: lane.topic.channel,
@@ -34,6 +42,7 @@ impl Home {
             bytes: state.bytes,
             durability: lane.durability,
             retention: Retention { messages: settings.messages_max, age_ms: settings.age_ms_max, bytes: settings.bytes_max },
+            groups: lane.groups.iter().map(group).collect(),
             incomplete: false,
         };
         if self.has_peers() {

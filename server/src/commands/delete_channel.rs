@@ -52,6 +52,14 @@ impl Home {
         let (id, topic) = (lane.id, lane.topic);
         let event: bytes::Bytes = encode_event(&EventBody::Deleted(Deleted { by }), Some(&topic), &self.timestamp).into();
         lane.tell_shards(&mut self.egress, || Delivery::Ended { lane: id, event: event.clone() });
+        // Members of groups are in no audience.
+        for (conn, member) in &lane.members {
+            let mut told = (!member.hears()).then(|| event.clone());
+            for (group, _) in lane.groups.iter().filter(|(_, group)| group.workers.contains_key(conn)) {
+                let reply = told.take();
+                self.egress.push(conn.shard, Delivery::ExitGroup { lane: id, conn: conn.key, group: *group, reply });
+            }
+        }
         self.shared.telemetry.tell(&Signal::Deleted { topic, client: by });
         self.remove_lane(key).map(|lane| lane.queue).unwrap_or_default()
     }

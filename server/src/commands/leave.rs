@@ -4,15 +4,22 @@ use arqonbus_protocol::{ErrorCode, LeaveArgs, LeaveResult, Pattern, Refusal, enc
 
 use super::{Aggregate, ask_lane};
 use crate::fanout::Delivery;
-use crate::routing::{Asked, Home, LaneOp, Op};
+use crate::routing::{Asked, GroupLeave, GroupOp, Home, LaneOp, Op, Way};
 use crate::session::{Context, Session, Step};
 use crate::slots::Key;
 
 pub(super) fn ask(session: &mut Session, asked: Asked, args: &LeaveArgs, cx: &mut Context<'_>) -> Result<(), Refusal> {
     let pattern = args.pattern();
     if let Some(topic) = pattern.as_topic() {
-        ask_lane(topic, LaneOp::Leave { asked }, cx);
+        let op = match args.group {
+            Some(group) => LaneOp::Group(GroupOp::Leave(Box::new(GroupLeave { asked, group }))),
+            None => LaneOp::Leave { asked },
+        };
+        ask_lane(topic, op, cx);
         return Ok(());
+    }
+    if args.group.is_some() {
+        return Err(Refusal::new(ErrorCode::InvalidArgs, "a group belongs to one topic").at("/args/group"));
     }
     if !session.patterns.contains(&pattern) {
         return Err(not_joined());
@@ -39,14 +46,14 @@ impl Home {
     pub(crate) fn leave(&mut self, key: Key, asked: &Asked) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let (id, topic) = (lane.id, lane.topic);
-        let Some(member) = lane.members.get_mut(&asked.conn).filter(|member| member.exact) else {
+        let Some(member) = lane.members.get(&asked.conn).filter(|member| member.exact) else {
             return self.refuse(asked, Some(topic), &not_joined());
         };
-        member.exact = false;
-        if member.patterns > 0 {
+        let by_pattern = member.patterns > 0;
+        self.close_way(key, asked.conn, Way::Name);
+        if by_pattern {
             return self.egress.ok(asked, &LeaveResult {});
         }
-        self.remove_member(key, asked.conn);
         let reply = Some(encode_ok(&asked.request_id, &LeaveResult {}).into());
         self.egress.push(asked.conn.shard, Delivery::Exit { lane: id, conn: asked.conn.key, reply });
     }

@@ -3,7 +3,7 @@
 use arqonbus_protocol::{Member, MembersArgs, MembersResult, Timestamp};
 
 use super::{cut, page_len};
-use crate::routing::{self, Abroad, Asked, Home, Lane};
+use crate::routing::{self, Abroad, Asked, ConnId, Home, Lane};
 use crate::slots::Key;
 
 impl Home {
@@ -19,15 +19,16 @@ impl Home {
 
 /// The page of those who are members here.
 pub(crate) fn page(lane: &Lane, args: &MembersArgs) -> MembersResult {
-    let mut page: Vec<&routing::Member> = lane.members.values().filter(|member| args.after.is_none_or(|after| member.who.client > after)).collect();
-    page.sort_unstable_by_key(|member| member.who.client);
+    let mut page: Vec<(&ConnId, &routing::Member)> =
+        lane.members.iter().filter(|(_, member)| args.after.is_none_or(|after| member.who.client > after)).collect();
+    page.sort_unstable_by_key(|(_, member)| member.who.client);
     page.truncate(page_len(args.limit) + 1);
-    let mut members: Vec<Member> = page.into_iter().map(describe).collect();
+    let mut members: Vec<Member> = page.into_iter().map(|(conn, member)| describe(lane, *conn, member)).collect();
     let next = cut(&mut members, args.limit, |member| member.client);
     MembersResult { members, total: lane.members.len() as u64, next, incomplete: false }
 }
 
-fn describe(member: &routing::Member) -> Member {
+fn describe(lane: &Lane, conn: ConnId, member: &routing::Member) -> Member {
     let about = member.who.about.as_deref();
     Member {
         client: member.who.client,
@@ -36,5 +37,6 @@ fn describe(member: &routing::Member) -> Member {
         kind: about.and_then(|about| about.kind.clone()),
         metadata: about.and_then(|about| about.metadata.clone()),
         joined: Timestamp::from_unix_ms(member.joined_unix_ms),
+        groups: lane.groups.iter().filter(|(_, group)| group.workers.contains_key(&conn)).map(|(name, _)| *name).collect(),
     }
 }

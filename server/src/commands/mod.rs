@@ -1,5 +1,6 @@
 //! The commands, one file each: what the session asks, and what the home answers.
 
+mod ack;
 mod channel_info;
 mod connect;
 mod create_channel;
@@ -12,10 +13,11 @@ pub(crate) mod leave;
 mod list_channels;
 mod list_rooms;
 mod members;
+mod nack;
 mod status;
 
 use arqonbus_protocol::{
-    Channel, Command, ErrorCode, JoinArgs, ListChannelsArgs, ListRoomsArgs, Pattern, PingResult, Refusal, Request, Room, Topic, limits,
+    Channel, Command, ErrorCode, JoinArgs, ListChannelsArgs, ListRoomsArgs, Pattern, Permission, PingResult, Refusal, Request, Room, Topic, limits,
 };
 
 use crate::routing::{Asked, LaneOp, Op};
@@ -52,13 +54,15 @@ pub(crate) fn ask(session: &mut Session, request: Request, cx: &mut Context<'_>)
 
 /// Whether the session may ask this at all.
 fn admit(session: &mut Session, command: &Command, cx: &Context<'_>) -> Result<(), Refusal> {
-    if session.channel == session::Channel::Http && matches!(command, Command::Connect(_) | Command::JoinChannel(_) | Command::LeaveChannel(_)) {
+    let needs_socket =
+        matches!(command, Command::Connect(_) | Command::JoinChannel(_) | Command::LeaveChannel(_) | Command::Ack(_) | Command::Nack(_));
+    if session.channel == session::Channel::Http && needs_socket {
         return Err(Refusal::new(ErrorCode::Unsupported, "this needs a WebSocket").at("/command"));
     }
     if !matches!(command, Command::Connect(_)) {
         session.acted = true;
     }
-    match command.spec().permission {
+    match permission_of(command) {
         Some(permission) => permission::check(session, cx, permission, scope_of(command)),
         None => Ok(()),
     }
@@ -73,6 +77,8 @@ fn run(session: &mut Session, asked: Asked, command: Command, cx: &mut Context<'
         Command::Disconnect(args) => return disconnect::ask(asked, &args, cx),
         Command::JoinChannel(args) => return join::ask(session, asked, args, cx),
         Command::LeaveChannel(args) => return leave::ask(session, asked, &args, cx),
+        Command::Ack(args) => ack::ask(asked, args, cx),
+        Command::Nack(args) => return nack::ask(asked, args, cx),
         Command::Status(_) => cx.steps.push(Step::AskAll(asked, Aggregate::Status)),
         Command::ListRooms(args) => cx.steps.push(Step::AskAll(asked, Aggregate::ListRooms(args))),
         Command::ListChannels(args) => cx.steps.push(Step::AskAll(asked, Aggregate::ListChannels(Box::new(args)))),
@@ -105,6 +111,12 @@ fn refuse_reserved(room: &Room, channel: &Channel) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// What the client must be allowed to do. A work group takes messages away from others, which reading does not.
+fn permission_of(command: &Command) -> Option<Permission> {
+    let works = matches!(command, Command::JoinChannel(args) if args.group.is_some());
+    if works { Some(Permission::Work) } else { command.spec().permission }
+}
+
 /// The topics that a command is about.
 fn scope_of(command: &Command) -> Scope {
     if let Command::JoinChannel(args) = command {
@@ -121,6 +133,8 @@ fn topic_of(command: &Command) -> Option<Topic> {
         Command::ChannelInfo(args) => Some(Topic { room: args.room, channel: args.channel }),
         Command::Members(args) => Some(Topic { room: args.room, channel: args.channel }),
         Command::History(args) => Some(args.topic()),
+        Command::Ack(args) => Some(args.topic()),
+        Command::Nack(args) => Some(args.topic()),
         Command::JoinChannel(args) => args.pattern().as_topic(),
         Command::LeaveChannel(args) => args.pattern().as_topic(),
         Command::Connect(_)

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use arqonbus_protocol::{Channel, Pattern, PatternPart, Room};
 
 use super::mistake::nearest;
-use super::{Config, History};
+use super::{Config, Groups, History};
 
 /// Something that does not make sense.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,7 @@ impl Config {
         self.check_ranges(&mut found);
         self.check_sizes(&mut found);
         self.check_history("history", &self.history, &mut found);
+        check_groups("groups", &self.groups, &mut found);
         self.check_rules(&mut found);
         self.storage.check(&mut found);
         self.check_telemetry(&mut found);
@@ -76,6 +77,8 @@ impl Config {
             ("limits.outbox_bytes", limits.outbox_bytes as u64, 1_024, 1_024 * MIB),
             ("limits.outbox_age_ms", limits.outbox_age_ms, 10, HOUR_MS),
             ("limits.lane_queue", limits.lane_queue as u64, 1, 10_000_000),
+            ("limits.groups", limits.groups as u64, 1, 10_000),
+            ("limits.group_pending", limits.group_pending as u64, 1, 10_000_000),
             ("limits.http_body_bytes", limits.http_body_bytes as u64, 1_024, 256 * MIB),
             ("drain.reconnect_window_ms", drain.reconnect_window_ms, 0, HOUR_MS),
             ("drain.notice_ms", drain.notice_ms, 0, HOUR_MS),
@@ -152,6 +155,9 @@ impl Config {
             found.unless(description.chars().count() <= 256 && !description.chars().any(char::is_control), &format!("{key}.description"), || {
                 "expected at most 256 characters without control characters".to_owned()
             });
+            if let Some(groups) = &rule.groups {
+                check_groups(&format!("{key}.groups"), groups, found);
+            }
             if let Some(history) = &rule.history {
                 self.check_history(&format!("{key}.history"), history, found);
             }
@@ -171,6 +177,21 @@ impl Config {
             format!("{snapshot_ms} is out of range: expected 0 for none, or 100 to {HOUR_MS}")
         });
     }
+}
+
+fn check_groups(key: &str, groups: &Groups, found: &mut Found) {
+    for (name, value, least) in [("ack_timeout_ms", groups.ack_timeout_ms, 100), ("forget_ms", groups.forget_ms, 1_000)] {
+        found.unless((least..=365 * 24 * HOUR_MS).contains(&value), &format!("{key}.{name}"), || {
+            format!("{value} is out of range: expected {least} to {}", 365 * 24 * HOUR_MS)
+        });
+    }
+    // Any topic will do, to see whether there is a place beside it.
+    let dead = &groups.dead_letter;
+    let beside = "room:channel".parse().ok().and_then(|topic| groups.dead_letter_topic(&topic));
+    let fine = dead == "off" || (!dead.is_empty() && dead.len() < 64 && beside.is_some_and(|topic| !topic.is_reserved()));
+    found.unless(fine, &format!("{key}.dead_letter"), || {
+        format!("{dead:?} is no place: expected what is added to a channel's name, such as \".dead\", a \"room:channel\", or \"off\"")
+    });
 }
 
 /// The problems so far.

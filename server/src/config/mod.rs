@@ -22,7 +22,7 @@ pub use check::Problem;
 pub use load::{Loaded, Overrides, load};
 pub use mistake::{ConfigErrors, Mistake, Source};
 pub use reference::{reference, schema};
-pub use rules::{Create, History, Rule};
+pub use rules::{Create, Groups, History, Rule};
 pub use storage::{OnOutage, Redis, Secret, Storage, StorageKind};
 
 /// The whole configuration. Every key has a default: an empty file is valid.
@@ -52,6 +52,8 @@ pub struct Config {
     pub drain: Drain,
     /// What applies to topics that no rule matches.
     pub history: History,
+    /// Work groups of topics that no rule matches.
+    pub groups: Groups,
     /// Bytes of history of all topics together.
     pub history_total_bytes: u64,
     /// Bytes of remembered message ids of the whole bus, at 64 bytes an id; past it the topics with the most forget their oldest early, counted.
@@ -81,6 +83,7 @@ impl Default for Config {
             limits: Limits::default(),
             drain: Drain::default(),
             history: History::default(),
+            groups: Groups::default(),
             history_total_bytes: 256 * 1024 * 1024,
             dedup_total_bytes: 256 * 1024 * 1024,
             create: Create::OnUse,
@@ -112,6 +115,10 @@ pub struct Limits {
     pub outbox_age_ms: u64,
     /// Requests that wait in one lane for its store; more is `overloaded`.
     pub lane_queue: usize,
+    /// Work groups of one channel; more is `limit_exceeded`.
+    pub groups: usize,
+    /// Jobs of one group that are given out and not settled; past it nothing new is given out.
+    pub group_pending: usize,
     /// Bytes of one HTTP body; more is 413.
     pub http_body_bytes: usize,
 }
@@ -127,6 +134,8 @@ impl Default for Limits {
             outbox_bytes: 1024 * 1024,
             outbox_age_ms: 10_000,
             lane_queue: 10_000,
+            groups: 64,
+            group_pending: 10_000,
             http_body_bytes: wire::FRAME_BYTES_MAX,
         }
     }

@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use arqonbus_protocol::{Pattern, Topic};
+use arqonbus_protocol::{Channel, Pattern, Topic};
 
 use super::Config;
-use crate::storage::{ID_BYTES, LogSettings};
+use crate::storage::{GroupSettings, ID_BYTES, LogSettings};
 
 /// How a channel comes to be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -41,6 +41,44 @@ impl Default for History {
     }
 }
 
+/// How work groups share the messages of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Groups {
+    /// Milliseconds after which a job that is not settled goes to another member; looked at about once a second.
+    pub ack_timeout_ms: u64,
+    /// Times that a job is given out before it is dead; 0 for no end.
+    pub deliveries_max: u32,
+    /// Where dead jobs are published: what is added to the channel's name, such as `".dead"`, a `"room:channel"`, or `"off"` for nowhere.
+    pub dead_letter: String,
+    /// Milliseconds after which a group without members is forgotten, with what it had not settled.
+    pub forget_ms: u64,
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        Self { ack_timeout_ms: 30_000, deliveries_max: 5, dead_letter: ".dead".into(), forget_ms: 86_400_000 }
+    }
+}
+
+impl Groups {
+    /// Where the dead jobs of `topic` go; `None` for nowhere.
+    #[must_use]
+    pub fn dead_letter_topic(&self, topic: &Topic) -> Option<Topic> {
+        if self.dead_letter == "off" {
+            return None;
+        }
+        if self.dead_letter.contains(':') {
+            return self.dead_letter.parse().ok();
+        }
+        // A long name gives way to what is added to it.
+        let kept = Channel::BYTES_MAX.saturating_sub(self.dead_letter.len());
+        let name = topic.channel.as_str();
+        let channel = format!("{}{}", &name[..name.len().min(kept)], self.dead_letter);
+        Some(Topic { room: topic.room, channel: channel.parse().ok()? })
+    }
+}
+
 /// Settings of the topics that match a pattern.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -55,6 +93,9 @@ pub struct Rule {
     /// What they hold; the general `history` where it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<History>,
+    /// How work groups share them; the general `groups` where it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Groups>,
     /// How they come to be; the general `create` where it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub create: Option<Create>,
@@ -77,6 +118,24 @@ impl Config {
             bytes_max: history.bytes,
             dedup_ms: history.dedup_ms,
             dedup_entries_max: history.dedup_entries,
+        }
+    }
+
+    /// How work groups share `topic`.
+    #[must_use]
+    pub fn groups_of(&self, topic: &Topic) -> &Groups {
+        self.rule(topic).and_then(|rule| rule.groups.as_ref()).unwrap_or(&self.groups)
+    }
+
+    /// What the store keeps to with the groups of `topic`.
+    #[must_use]
+    pub fn group_settings(&self, topic: &Topic) -> GroupSettings {
+        let groups = self.groups_of(topic);
+        GroupSettings {
+            ack_timeout_ms: groups.ack_timeout_ms,
+            deliveries_max: groups.deliveries_max,
+            pending_max: self.limits.group_pending,
+            pending_bytes_max: self.log_settings(topic).bytes_max,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, Waker};
 
-use arqonbus_protocol::{CloseCode, Position};
+use arqonbus_protocol::{CloseCode, Group, Position};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -35,6 +35,8 @@ pub(crate) struct Connection {
     pub(crate) outbox: Outbox,
     /// Lanes that it is in, and whether it named them itself.
     pub(crate) lanes: Vec<(LaneId, bool)>,
+    /// Work groups that it is in.
+    pub(crate) groups: Vec<(LaneId, Group)>,
     /// Lanes whose past it is still being given, and up to where it was.
     pub(crate) catching: Vec<(LaneId, Position)>,
     /// The page that was asked for; one at a time, so that pages do not flood the outbox.
@@ -81,6 +83,7 @@ impl Connection {
             decoder: Decoder::default(),
             outbox: Outbox::default(),
             lanes: Vec::new(),
+            groups: Vec::new(),
             catching: Vec::new(),
             page_asked: None,
             gathers: Vec::new(),
@@ -123,9 +126,9 @@ impl Connection {
         self.catching.iter().chain(&self.page_asked).find(|(other, _)| *other == lane).map(|(_, from)| *from)
     }
 
-    /// Topics joined by name, and patterns.
+    /// Topics joined by name, work groups, and patterns.
     pub(crate) fn joins(&self) -> usize {
-        self.lanes.iter().filter(|(_, exact)| *exact).count() + self.session.patterns.len()
+        self.lanes.iter().filter(|(_, exact)| *exact).count() + self.groups.len() + self.session.patterns.len()
     }
 
     /// Bytes that wait, held ones too.

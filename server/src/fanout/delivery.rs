@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{ChannelSummary, CloseCode, MessageId, NodeStatus, Position, Refusal, Room, TopicStart};
+use arqonbus_protocol::{ChannelSummary, CloseCode, Group, MessageId, NodeStatus, Position, Refusal, Room, TopicStart};
 use bytes::Bytes;
 
 use crate::peers::letter::{Answer, RoomPart};
@@ -34,6 +34,14 @@ pub(crate) enum Delivery {
     Ask { conn: Key, next: Box<(ShardId, Op)> },
     /// For other nodes: only to the shard that stands for them.
     Abroad(Box<Abroad>),
+    /// A connection enters a work group, and is answered.
+    EnterGroup { lane: LaneId, conn: Key, group: Group, request_id: MessageId, reply: Bytes, gap: Option<Bytes> },
+    /// A member's jobs, after what it has to be told before.
+    Jobs { lane: LaneId, conn: Key, group: Group, gap: Option<Bytes>, bodies: Vec<Bytes> },
+    /// A connection leaves a work group.
+    ExitGroup { lane: LaneId, conn: Key, group: Group, reply: Option<Bytes> },
+    /// Go on with this question, whoever is there.
+    Relay { next: Box<(ShardId, Op)> },
     /// Close a connection.
     Close { conn: Key, code: CloseCode },
 }
@@ -47,9 +55,12 @@ impl Delivery {
             | Self::Page { conn, .. }
             | Self::Exit { conn, .. }
             | Self::Part { conn, .. }
+            | Self::EnterGroup { conn, .. }
+            | Self::Jobs { conn, .. }
+            | Self::ExitGroup { conn, .. }
             | Self::Ask { conn, .. }
             | Self::Close { conn, .. } => Some(*conn),
-            Self::Fan { .. } | Self::Room { .. } | Self::Everyone { .. } | Self::Ended { .. } | Self::Abroad(_) => None,
+            Self::Fan { .. } | Self::Room { .. } | Self::Everyone { .. } | Self::Ended { .. } | Self::Relay { .. } | Self::Abroad(_) => None,
         }
     }
 }

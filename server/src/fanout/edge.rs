@@ -61,6 +61,12 @@ impl Edge {
             Delivery::Exit { lane, conn, reply } => self.exit(lane, conn, reply),
             Delivery::Ended { lane, event } => self.ended(lane, event),
             Delivery::Part { conn, gather, part } => self.part(conn, gather, part),
+            Delivery::EnterGroup { lane, conn, group, request_id, reply, gap } => {
+                self.enter_group(lane, conn, group, &request_id, &reply, gap.as_ref());
+            }
+            Delivery::Jobs { lane, conn, group, gap, bodies } => self.jobs(lane, conn, group, gap.as_ref(), &bodies),
+            Delivery::ExitGroup { lane, conn, group, reply } => self.exit_group(lane, conn, group, reply.as_ref()),
+            Delivery::Relay { next } => self.asks.push(*next),
             Delivery::Close { conn, code } => self.close(conn, code),
             // No edge here stands for other nodes.
             Delivery::Abroad(_) => {}
@@ -114,7 +120,7 @@ impl Edge {
     }
 
     /// Puts envelopes that are shared with others into one outbox.
-    fn share(&mut self, key: Key, bodies: &[Bytes]) {
+    pub(super) fn share(&mut self, key: Key, bodies: &[Bytes]) {
         let Some(conn) = self.connections.get_mut(key).filter(|_| !bodies.is_empty()) else { return };
         let frames = Segment::new(bodies).frames(conn.session.batch);
         conn.push_frames(frames);
@@ -144,7 +150,7 @@ impl Edge {
         let stays = !replaces && self.is_behind(lane, key, opening.start.start);
         match opening.asked {
             OpeningAsked::Join(request_id) => {
-                let result = JoinResult { topics: vec![opening.start], complete: true };
+                let result = JoinResult::new(vec![opening.start], true);
                 self.to(key, &encode_ok(&request_id, &result));
             }
             OpeningAsked::Born => {}
@@ -170,7 +176,8 @@ impl Edge {
     /// One join too many: the lane is told to forget it.
     fn refuse_join(&mut self, lane: LaneId, key: Key, request_id: &MessageId, is_new: bool) {
         let conn = self.id(key);
-        // By a pattern it stays a member.
+        // By a pattern or a group it stays a member.
+        let is_new = is_new && !self.connections.get(key).is_some_and(|conn| conn.groups.iter().any(|(known, _)| *known == lane));
         self.asks.push((lane.shard, if is_new { Op::Part { lane, conn } } else { Op::Unname { lane, conn } }));
         let refusal = limit_reached(self.shared.config.limits.joins);
         self.to(key, &encode_refused(request_id, &refusal));
@@ -302,10 +309,14 @@ impl Edge {
         conn.held.clear();
         let has_patterns = !std::mem::take(&mut conn.session.patterns).is_empty();
         let who = Arc::clone(&conn.session.who);
+        let mut left: Vec<LaneId> = std::mem::take(&mut conn.groups).into_iter().map(|(lane, _)| lane).collect();
         for (lane, _) in std::mem::take(&mut conn.lanes) {
             self.audiences.leave(lane, key);
-            self.asks.push((lane.shard, Op::Part { lane, conn: id }));
+            left.push(lane);
         }
+        left.sort_unstable();
+        left.dedup();
+        self.asks.extend(left.into_iter().map(|lane| (lane.shard, Op::Part { lane, conn: id })));
         if has_patterns {
             self.asks.extend((0..self.shared.shard_ids()).map(|shard| (shard, Op::PartPatterns { conn: id })));
         }

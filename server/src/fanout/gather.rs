@@ -101,7 +101,7 @@ impl Gather {
             Aggregate::JoinPattern(_) => {
                 self.openings.sort_unstable_by_key(TopicStart::topic);
                 let topics = self.openings.iter().copied().take(limits::JOIN_TOPICS_MAX).collect();
-                encode_ok(&id, &JoinResult { topics, complete: self.openings.len() <= limits::JOIN_TOPICS_MAX })
+                encode_ok(&id, &JoinResult::new(topics, self.openings.len() <= limits::JOIN_TOPICS_MAX))
             }
             Aggregate::LeavePattern(_) => encode_ok(&id, &LeaveResult {}),
             Aggregate::ListRooms(args) => encode_ok(&id, &commands::merge_rooms(args, std::mem::take(&mut self.rooms), self.incomplete)),

@@ -5,6 +5,7 @@ pub(crate) mod connection;
 mod delivery;
 mod edge;
 mod gather;
+mod groups;
 mod liveness;
 mod segment;
 mod spread;

@@ -198,6 +198,7 @@ impl Peers {
             | Op::CatchUp { .. }
             | Op::Part { .. }
             | Op::PartPatterns { .. }
+            | Op::PartGroup { .. }
             | Op::Register { .. }
             | Op::Unregister { .. }
             | Op::RegisterUser { .. }
@@ -222,6 +223,10 @@ impl Peers {
             | Delivery::Page { .. }
             | Delivery::Exit { .. }
             | Delivery::Ended { .. }
+            | Delivery::EnterGroup { .. }
+            | Delivery::Jobs { .. }
+            | Delivery::ExitGroup { .. }
+            | Delivery::Relay { .. }
             | Delivery::Ask { .. }
             | Delivery::Close { .. } => {}
         }

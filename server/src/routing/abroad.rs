@@ -241,7 +241,7 @@ impl Home {
             LaneOp::Create { .. } | LaneOp::Delete { .. } | LaneOp::Info { .. } | LaneOp::History { .. } | LaneOp::Members { .. } => true,
             LaneOp::Publish(publish) if publish.request => !publish.asked_abroad,
             LaneOp::Publish(publish) => !publish.asked.who.is_node() && !topic.is_reserved() && !self.shared.config.creates_on_use(topic),
-            LaneOp::Join(_) => !topic.is_reserved() && !self.shared.may_be_joined(topic),
+            LaneOp::Join(_) | LaneOp::Group(_) => !topic.is_reserved() && !self.shared.may_be_joined(topic),
             LaneOp::Leave { .. }
             | LaneOp::CatchUp { .. }
             | LaneOp::Born { .. }

@@ -3,7 +3,7 @@
 use arqonbus_protocol::{Direction, EventBody, Gap, Position, Topic, TopicStart, encode_event};
 use bytes::Bytes;
 
-use super::lane::{Member, Pending};
+use super::lane::{Member, Pending, Way};
 use super::op::{Asked, JoinOp, LaneOp};
 use super::{Abroad, ConnId, Home, Lane};
 use crate::fanout::{Delivery, Opening, OpeningAsked, Part, Then};
@@ -42,7 +42,7 @@ impl Home {
         let (start, gap) = beginning(join, &state);
         #[cfg(any(test, feature = "sabotage"))]
         let gap = gap.filter(|_| !self.sabotages(crate::sim::Sabotage::ResumeWithoutGap));
-        let members = self.enter_member(key, &join.asked, join.presence, join.pattern.is_none());
+        let members = self.enter_member(key, &join.asked, join.presence, if join.pattern.is_none() { Way::Name } else { Way::Pattern });
         let gap = gap.map(|gap| self.gap_event(&join.asked.who, &topic, gap));
         let asked = join.pattern.map_or(OpeningAsked::Join(join.asked.request_id), |part| OpeningAsked::Pattern(part.gather));
         let start = TopicStart { room: topic.room, channel: topic.channel, head: state.head, start, members };
@@ -60,7 +60,7 @@ impl Home {
     pub(super) fn enter_newborn(&mut self, key: Key, asked: &Asked, presence: bool) {
         let Some(lane) = self.lanes.get(key) else { return };
         let (topic, head) = (lane.topic, lane.head);
-        let members = self.enter_member(key, asked, presence, false);
+        let members = self.enter_member(key, asked, presence, Way::Pattern);
         let start = TopicStart { room: topic.room, channel: topic.channel, head, start: head, members };
         self.open(key, asked, Opening { start, gap: None, then: Then::Live, asked: OpeningAsked::Born });
     }
@@ -114,8 +114,15 @@ impl Home {
     }
 
     /// Adds a way into a lane for a connection; gives how many members there are.
-    fn enter_member(&mut self, key: Key, asked: &Asked, presence: bool, exact: bool) -> u64 {
-        let member = Member { who: asked.who.clone(), joined_unix_ms: self.timestamp.unix_ms(), presence, exact, patterns: u16::from(!exact) };
+    pub(super) fn enter_member(&mut self, key: Key, asked: &Asked, presence: bool, way: Way) -> u64 {
+        let member = Member {
+            who: asked.who.clone(),
+            joined_unix_ms: self.timestamp.unix_ms(),
+            presence,
+            exact: way == Way::Name,
+            patterns: u16::from(way == Way::Pattern),
+            groups: u16::from(way == Way::Group),
+        };
         let Some(lane) = self.lanes.get_mut(key) else { return 0 };
         let is_new = lane.enter(asked.conn, member);
         let (topic, here, members) = (lane.topic, lane.members.len() as u64, lane.members_everywhere());
@@ -141,7 +148,8 @@ impl Home {
 impl Lane {
     /// Whether the lane may be closed when its log may.
     pub(super) fn is_idle(&self) -> bool {
-        self.members.is_empty() && !self.declared && self.waiting.is_none() && self.appending.is_empty() && self.queue.is_empty()
+        let is_deserted = self.members.is_empty() && self.groups.is_empty();
+        is_deserted && !self.declared && self.waiting.is_none() && self.appending.is_empty() && self.queue.is_empty()
     }
 }
 

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use arqonbus_protocol::{ErrorCode, Position, Refusal, Timestamp, Topic};
+use indexmap::IndexSet;
 
 use super::directory::Directory;
+use super::groups::GroupOp;
 use super::lane::Pending;
 use super::op::{Asked, LaneId, LaneOp, Op, PublishOp, ShardId};
 use super::patterns::PatternMember;
 use super::{Abroad, ConnId, Egress, Lane};
 use crate::clock::Moment;
-use crate::hash::Map;
+use crate::hash::{Map, State};
+use crate::session::Identity;
 use crate::shared::Shared;
 use crate::slots::{Key, Slots};
 use crate::storage::{Answer, DedupWindow, LogState, Page, Progress, Store, StoreError, Ticket, Told};
@@ -30,6 +33,12 @@ pub(crate) struct Home {
     pub(crate) egress: Egress,
     /// Lanes with something to fan out.
     pub(crate) gathered: Vec<Key>,
+    /// Lanes whose work groups may have something to give out.
+    pub(crate) roused: Vec<Key>,
+    /// Lanes with work groups.
+    pub(crate) grouped: IndexSet<Key, State>,
+    /// The bus as a sender.
+    pub(crate) node: Arc<Identity>,
     pub(crate) counts: Counts,
     /// Lanes by the ticket of the question that they wait for.
     waiting: Map<Ticket, Key>,
@@ -59,6 +68,7 @@ impl Home {
     pub(crate) fn new(shard: ShardId, shared: Arc<Shared>, store: Box<dyn Store>) -> Self {
         let sent = DedupWindow::new(shared.config.history.dedup_ms, shared.config.ids_of_sent_max(shared.shards));
         let timestamp = shared.clock.timestamp();
+        let node = Arc::new(Identity::bare(shared.node));
         Self {
             shard,
             egress: Egress::new(shared.shards, shared.ways()),
@@ -70,6 +80,9 @@ impl Home {
             directory: Directory::default(),
             sent,
             gathered: Vec::new(),
+            roused: Vec::new(),
+            grouped: IndexSet::default(),
+            node,
             counts: Counts::default(),
             waiting: Map::default(),
             tickets: 0,
@@ -108,6 +121,7 @@ impl Home {
             Op::Unname { lane, conn } => self.ask_lane(lane.key, LaneOp::Unname { conn }),
             Op::CatchUp { lane, conn, from } => self.ask_lane(lane.key, LaneOp::CatchUp { conn, from }),
             Op::Part { lane, conn } => self.part(lane.key, conn),
+            Op::PartGroup { lane, conn, group } => self.ask_lane(lane.key, LaneOp::Group(GroupOp::Part { conn, group })),
             Op::PartPatterns { conn } => self.patterns.retain(|member| member.conn != conn),
             Op::Register { asked, reply, resumed } => self.register(&asked, reply, resumed),
             Op::Unregister { client, conn } => self.directory.remove_client(&client, conn),
@@ -126,6 +140,7 @@ impl Home {
 
     /// Ends a tick: fans out what was gathered, and tells the metrics.
     pub(crate) fn settle(&mut self) {
+        self.give_out();
         for key in std::mem::take(&mut self.gathered) {
             if let Some(lane) = self.lanes.get_mut(key) {
                 lane.flush(&mut self.egress);
@@ -172,6 +187,18 @@ impl Home {
             LaneOp::Delete { asked, .. } | LaneOp::Info { asked, .. } | LaneOp::Members { asked, .. } | LaneOp::History { asked, .. } => {
                 (asked, false)
             }
+            LaneOp::Group(op) => match op {
+                GroupOp::Join(join) => (&join.asked, self.shared.may_be_joined(&topic)),
+                GroupOp::Leave(leave) => {
+                    self.refuse(&leave.asked, Some(topic), &crate::commands::leave::not_joined());
+                    return None;
+                }
+                GroupOp::Settle(settling) => {
+                    self.refuse(&settling.asked, Some(topic), &super::groups::not_held());
+                    return None;
+                }
+                GroupOp::Part { .. } | GroupOp::Claim { .. } | GroupOp::Free { .. } | GroupOp::Buried { .. } | GroupOp::Forget { .. } => return None,
+            },
             LaneOp::CatchUp { .. } | LaneOp::Born { .. } | LaneOp::LeavePattern { .. } | LaneOp::Unname { .. } | LaneOp::Ended { .. } => return None,
         };
         if !begins {
@@ -257,6 +284,7 @@ impl Home {
             LaneOp::Born { asked, presence } => self.enter_newborn(key, &asked, presence),
             LaneOp::LeavePattern { conn } => self.leave_by_pattern(key, conn),
             LaneOp::Unname { conn } => self.unname(key, conn),
+            LaneOp::Group(op) => self.run_group(key, op),
             LaneOp::Ended { by } => self.end_lane(key, by),
         }
     }
@@ -329,14 +357,15 @@ impl Home {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         if let Answer::Appended(result) = answer {
             let Some(at) = lane.appending.iter().position(|(appending, _)| *appending == ticket) else { return };
-            let Some((_, publish)) = lane.appending.remove(at) else { return };
-            return self.published(key, &publish, result);
+            let Some((_, mut publish)) = lane.appending.remove(at) else { return };
+            return self.published(key, &mut publish, result);
         }
         let Some((_, pending)) = lane.waiting.take() else { return };
         match answer {
             Answer::Opened(result) => self.opened(key, pending, result),
             Answer::Read(result) => self.read(key, pending, result),
             Answer::Deleted(result) => self.deleted(key, pending, result),
+            Answer::Group(result) => self.group_answered(key, pending, result),
             Answer::Appended(_) => unreachable!("these were settled before"),
         }
     }
@@ -376,6 +405,7 @@ impl Home {
 
     /// Takes a connection out of a lane without an answer: it is gone.
     fn part(&mut self, key: Key, conn: ConnId) {
+        self.part_groups(key, conn);
         self.remove_member(key, conn);
     }
 }

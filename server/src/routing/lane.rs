@@ -1,12 +1,13 @@
 //! One topic: its members, the order of what happens to it, and what waits to be fanned out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use arqonbus_protocol::{Durability, MessageId, Position, Topic};
+use arqonbus_protocol::{Durability, Group, MessageId, Position, Topic};
 use bytes::Bytes;
 use indexmap::IndexMap;
 
+use super::groups::LaneGroup;
 use super::op::{LaneOp, PublishOp};
 use super::{ConnId, Foreign, LaneId};
 use crate::clock::Moment;
@@ -31,8 +32,12 @@ pub(crate) struct Lane {
     /// The last position that was given.
     pub(crate) head: Position,
     pub(crate) members: IndexMap<ConnId, Member, State>,
-    /// Members by the shard they live on.
+    /// Members that hear every message, by the shard they live on.
     by_shard: Vec<u32>,
+    /// Work groups, by name.
+    pub(crate) groups: BTreeMap<Group, LaneGroup>,
+    /// Whether the home is to look at the groups when the tick ends.
+    pub(crate) roused: bool,
     /// Members that want to hear who joins and leaves.
     pub(crate) watchers: u32,
     /// Stored, not yet fanned out.
@@ -68,6 +73,26 @@ pub(crate) struct Member {
     pub(crate) exact: bool,
     /// Joined by so many patterns.
     pub(crate) patterns: u16,
+    /// Joined so many work groups.
+    pub(crate) groups: u16,
+}
+
+/// A way into a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// By its name.
+    Name,
+    /// By a pattern.
+    Pattern,
+    /// As a member of a work group: hears only its jobs.
+    Group,
+}
+
+impl Member {
+    /// Whether it gets every message.
+    pub(crate) fn hears(&self) -> bool {
+        self.exact || self.patterns > 0
+    }
 }
 
 impl Lane {
@@ -83,6 +108,8 @@ impl Lane {
             head,
             members: IndexMap::default(),
             by_shard: vec![0; shards],
+            groups: BTreeMap::new(),
+            roused: false,
             watchers: 0,
             batch: Vec::new(),
             appending: VecDeque::new(),
@@ -108,8 +135,11 @@ impl Lane {
     pub(crate) fn enter(&mut self, conn: ConnId, member: Member) -> bool {
         self.idle_since = None;
         if let Some(present) = self.members.get_mut(&conn) {
+            let heard = present.hears();
             present.exact |= member.exact;
             present.patterns += member.patterns;
+            present.groups += member.groups;
+            self.by_shard[usize::from(conn.shard)] += u32::from(present.hears() && !heard);
             if member.presence && !present.presence {
                 present.presence = true;
                 self.watchers += 1;
@@ -117,16 +147,32 @@ impl Lane {
             return false;
         }
         self.watchers += u32::from(member.presence);
-        self.by_shard[usize::from(conn.shard)] += 1;
+        self.by_shard[usize::from(conn.shard)] += u32::from(member.hears());
         self.members.insert(conn, member);
         true
+    }
+
+    /// Takes a way in from `conn`; gives whether another is left.
+    pub(crate) fn close_way(&mut self, conn: ConnId, way: Way) -> bool {
+        let Some(member) = self.members.get_mut(&conn) else { return false };
+        let heard = member.hears();
+        match way {
+            Way::Name => member.exact = false,
+            Way::Pattern => member.patterns = member.patterns.saturating_sub(1),
+            Way::Group => member.groups = member.groups.saturating_sub(1),
+        }
+        if heard && !member.hears() {
+            self.by_shard[usize::from(conn.shard)] -= 1;
+            self.watchers -= u32::from(std::mem::take(&mut member.presence));
+        }
+        member.hears() || member.groups > 0
     }
 
     /// Removes `conn` altogether.
     pub(crate) fn exit(&mut self, conn: ConnId) -> Option<Member> {
         let member = self.members.swap_remove(&conn)?;
         self.watchers -= u32::from(member.presence);
-        self.by_shard[usize::from(conn.shard)] -= 1;
+        self.by_shard[usize::from(conn.shard)] -= u32::from(member.hears());
         Some(member)
     }
 
@@ -137,7 +183,7 @@ impl Lane {
 
     /// Lets `body` join what is fanned out next. Gives whether it is the first.
     pub(crate) fn gather(&mut self, body: Bytes) -> bool {
-        if self.members.is_empty() {
+        if self.by_shard.iter().all(|members| *members == 0) {
             return false;
         }
         self.batch.push(body);

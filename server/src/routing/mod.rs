@@ -6,6 +6,7 @@ mod broadcast;
 mod catch_up;
 mod directory;
 mod fed;
+mod groups;
 mod home;
 mod lane;
 mod op;
@@ -16,6 +17,7 @@ mod upkeep;
 
 pub(crate) use abroad::{Abroad, Foreign, PeerOp, presence};
 pub(crate) use answer::Egress;
+pub(crate) use groups::{GroupJoin, GroupLeave, GroupOp, LaneGroup, Settling};
 pub(crate) use home::Home;
-pub(crate) use lane::{Lane, Member, Pending};
+pub(crate) use lane::{Lane, Member, Pending, Way};
 pub(crate) use op::{Asked, ConnId, JoinOp, LaneId, LaneOp, Op, PublishOp, ShardId};

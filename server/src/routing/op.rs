@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use arqonbus_protocol::{
-    ChannelInfoArgs, ClientId, CommandSpec, CreateChannelArgs, DeleteChannelArgs, HistoryArgs, JoinArgs, ListChannelsArgs, ListRoomsArgs,
+    ChannelInfoArgs, ClientId, CommandSpec, CreateChannelArgs, DeleteChannelArgs, Group, HistoryArgs, JoinArgs, ListChannelsArgs, ListRoomsArgs,
     MembersArgs, MessageId, Pattern, Position, Target, Topic, UserId,
 };
 use bytes::Bytes;
 
 use super::PeerOp;
+use super::groups::GroupOp;
 use crate::peers::letter::Whom;
 use crate::session::Identity;
 use crate::slots::Key;
@@ -58,6 +59,8 @@ pub(crate) enum Op {
     CatchUp { lane: LaneId, conn: ConnId, from: Position },
     /// A connection is gone from a lane.
     Part { lane: LaneId, conn: ConnId },
+    /// A connection is gone from a work group, or was never let in.
+    PartGroup { lane: LaneId, conn: ConnId, group: Group },
     /// A connection is gone; forget its patterns.
     PartPatterns { conn: ConnId },
     /// A connection now answers to a client id.
@@ -129,6 +132,8 @@ pub(crate) enum LaneOp {
     Ended {
         by: ClientId,
     },
+    /// About a work group.
+    Group(GroupOp),
 }
 
 /// A message that is ready to be stored and delivered.
@@ -148,6 +153,8 @@ pub(crate) struct PublishOp {
     pub(crate) resent: bool,
     /// When it was read, in microseconds of the clock.
     pub(crate) received_us: u64,
+    /// What is asked once it is stored; for what the bus publishes by itself.
+    pub(crate) then: Option<Box<(ShardId, Op)>>,
 }
 
 /// One member's way into one lane.
@@ -187,6 +194,7 @@ impl LaneOp {
             | Self::Info { asked, .. }
             | Self::Members { asked, .. }
             | Self::History { asked, .. } => Some(asked),
+            Self::Group(op) => op.asked(),
             Self::CatchUp { .. } | Self::Born { .. } | Self::LeavePattern { .. } | Self::Unname { .. } | Self::Ended { .. } => None,
         }
     }

@@ -31,12 +31,12 @@ impl Home {
         // Nobody reads the text again: the store may write the position into it.
         let entry = Entry { text: std::mem::take(&mut publish.entry.text), ..publish.entry };
         match self.store.append(&topic, entry, publish.fingerprint, self.now, ticket) {
-            Progress::Done(appended) => self.published(key, &publish, appended),
+            Progress::Done(appended) => self.published(key, &mut publish, appended),
             Progress::Later => self.await_append(key, ticket, publish),
         }
     }
 
-    pub(super) fn published(&mut self, key: Key, publish: &PublishOp, appended: Result<Appended, StoreError>) {
+    pub(super) fn published(&mut self, key: Key, publish: &mut PublishOp, appended: Result<Appended, StoreError>) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let topic = lane.topic;
         let is_held = !matches!(appended, Ok(Appended::Unheld { .. }));
@@ -56,13 +56,13 @@ impl Home {
                 if let Some(fingerprint) = publish.fingerprint.filter(|_| publish.request) {
                     self.sent.remember(fingerprint, (), self.now);
                 }
-                if !is_new {
-                } else if publish.exclude_sender {
+                if is_new && publish.exclude_sender {
                     lane.flush(&mut self.egress);
                     lane.fan(&Arc::from([body]), Some(publish.asked.conn), &mut self.egress);
-                } else if lane.gather(body) {
+                } else if is_new && lane.gather(body) {
                     self.gathered.push(key);
                 }
+                self.stock(key);
                 (position, false)
             }
             Ok(Appended::Duplicate { position }) => (position, true),
@@ -76,6 +76,9 @@ impl Home {
             }
             Err(error) => return self.refuse_store(&publish.asked, Some(topic), &error),
         };
+        if let Some(next) = publish.then.take() {
+            self.egress.push(self.shard, Delivery::Relay { next });
+        }
         if publish.ack {
             let durability = if is_held { self.durability(key) } else { Durability::None };
             self.egress.ok(&publish.asked, &PublishResult { position: Some(position), durability, duplicate });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arqonbus_protocol::{EventBody, Presence};
 
-use super::{ConnId, Home, Lane};
+use super::{ConnId, Home, Lane, Member, Way};
 use crate::fanout::Delivery;
 use crate::session::Identity;
 use crate::slots::Key;
@@ -19,6 +19,7 @@ impl Home {
     /// Forgets idle lanes and expired entries; a bounded amount of work.
     pub(crate) fn sweep(&mut self) {
         self.store.sweep(self.now);
+        self.sweep_groups();
         self.sent.expire(self.now, IDS_PER_SWEEP);
         let keys = self.lanes.keys();
         let from = keys.partition_point(|key| key.index() < self.upkeep_from);
@@ -59,6 +60,7 @@ impl Home {
     pub(crate) fn remove_lane(&mut self, key: Key) -> Option<Lane> {
         let lane = self.lanes.remove(key)?;
         self.by_topic.remove(&lane.topic);
+        self.grouped.swap_remove(&key);
         self.shared.census.release(&lane.topic);
         Some(lane)
     }
@@ -76,9 +78,15 @@ impl Home {
 
     /// A member's own join was refused where its connection lives; by a pattern it stays.
     pub(crate) fn unname(&mut self, key: Key, conn: ConnId) {
-        let Some(member) = self.lanes.get_mut(key).and_then(|lane| lane.members.get_mut(&conn)) else { return };
-        member.exact = false;
-        if member.patterns == 0 {
+        self.close_way(key, conn, Way::Name);
+    }
+
+    /// Takes a way into a lane from `conn`, and `conn` itself where that was the last.
+    pub(crate) fn close_way(&mut self, key: Key, conn: ConnId, way: Way) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        // Whoever is in until now must have everything that was published until now.
+        lane.flush(&mut self.egress);
+        if !lane.close_way(conn, way) {
             self.remove_member(key, conn);
         }
     }
@@ -86,11 +94,13 @@ impl Home {
     /// Takes one pattern's way into a lane from `conn`, and `conn` itself where that was the last.
     pub(crate) fn leave_by_pattern(&mut self, key: Key, conn: ConnId) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        let Some(member) = lane.members.get_mut(&conn) else { return };
-        member.patterns = member.patterns.saturating_sub(1);
-        if member.patterns == 0 && !member.exact {
-            let id = lane.id;
-            self.remove_member(key, conn);
+        if !lane.members.contains_key(&conn) {
+            return;
+        }
+        let id = lane.id;
+        self.close_way(key, conn, Way::Pattern);
+        let hears = self.lanes.get(key).and_then(|lane| lane.members.get(&conn)).is_some_and(Member::hears);
+        if !hears {
             self.egress.push(conn.shard, Delivery::Exit { lane: id, conn: conn.key, reply: None });
         }
     }

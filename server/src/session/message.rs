@@ -26,7 +26,7 @@ impl Session {
             correlation_id: publish.correlation_id,
             exclude_sender: publish.exclude_sender,
         };
-        let delivery = Delivery { head, headers: publish.headers, payload: publish.payload };
+        let delivery = Delivery { head, headers: publish.headers, payload: publish.payload, job: None };
         let publish = PublishOp {
             target: publish.target,
             entry: Entry::encode(&delivery),
@@ -38,6 +38,7 @@ impl Session {
             asked_abroad: false,
             resent: self.channel == Channel::WebSocket,
             received_us: cx.received_us,
+            then: None,
             asked,
         };
         let homes = &cx.shared.homes;

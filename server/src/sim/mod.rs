@@ -74,6 +74,10 @@ pub enum Sabotage {
     DropNotices,
     /// The same, and nobody looks for what is missing (G21).
     DropNoticesForGood,
+    /// A job that was acknowledged is given out again (spec 006).
+    ForgetAcks,
+    /// A job whose member is gone is given to nobody (spec 006).
+    LoseJobsOfTheDead,
 }
 
 /// How a bus is begun.

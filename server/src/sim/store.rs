@@ -11,7 +11,8 @@ use super::{Rng, Sabotage};
 use crate::clock::Moment;
 use crate::clock::manual::ManualClock;
 use crate::storage::{
-    Answer, Appended, Entry, Fingerprint, LogSettings, LogState, MemoryStore, Page, Progress, ReadRange, Store, StoreCounters, Ticket, Told,
+    Answer, Appended, Claimed, Entry, Fingerprint, Freed, GroupAnswer, GroupBegin, GroupId, GroupOpened, GroupSettings, GroupStore, Holder, Jobs,
+    LogSettings, LogState, MemoryStore, Outcome, Page, Progress, ReadRange, Settled, Store, StoreCounters, Ticket, Told, Want, Whose,
 };
 
 /// Answers that are on their way, each with its moment. The appends of one topic keep their order.
@@ -75,7 +76,7 @@ impl LateStore {
         topic: &Topic,
         ticket: Ticket,
         progress: Progress<T>,
-        wrap: fn(Result<T, crate::storage::StoreError>) -> Answer,
+        wrap: impl FnOnce(Result<T, crate::storage::StoreError>) -> Answer,
     ) -> Progress<T> {
         let Progress::Done(result) = progress else { return progress };
         let mut late = self.late.borrow_mut();
@@ -105,6 +106,56 @@ impl LateStore {
             })),
             Progress::Later => Progress::Later,
         }
+    }
+}
+
+impl LateStore {
+    /// What a working store says of a group, now or later.
+    fn group<T>(
+        &mut self,
+        of: &GroupId,
+        ticket: Ticket,
+        wrap: fn(T) -> GroupAnswer,
+        ask: impl FnOnce(&mut MemoryStore) -> Progress<T>,
+    ) -> Progress<T> {
+        let answer = ask(&mut self.inner);
+        self.answer(&of.topic, ticket, answer, |result| Answer::Group(result.map(wrap)))
+    }
+}
+
+impl GroupStore for LateStore {
+    fn open_group(&mut self, of: &GroupId, begin: GroupBegin, settings: &GroupSettings, now: Moment, ticket: Ticket) -> Progress<GroupOpened> {
+        self.group(of, ticket, GroupAnswer::Opened, |inner| inner.open_group(of, begin, settings, now, ticket))
+    }
+
+    fn claim(&mut self, of: &GroupId, holder: Holder, want: Want, now: Moment, ticket: Ticket) -> Progress<Claimed> {
+        self.group(of, ticket, GroupAnswer::Claimed, |inner| inner.claim(of, holder, want, now, ticket))
+    }
+
+    fn settle(&mut self, of: &GroupId, holder: Holder, jobs: Jobs<'_>, outcome: &Outcome, now: Moment, ticket: Ticket) -> Progress<Settled> {
+        let forgetful = self.sabotage == Some(Sabotage::ForgetAcks) && *outcome == Outcome::Done;
+        let again = Outcome::Again { delay_ms: 0, reason: None };
+        let outcome = if forgetful { &again } else { outcome };
+        self.group(of, ticket, GroupAnswer::Settled, |inner| inner.settle(of, holder, jobs, outcome, now, ticket))
+    }
+
+    fn free(&mut self, of: &GroupId, whose: Whose, now: Moment, ticket: Ticket) -> Progress<Freed> {
+        let lost = self.sabotage == Some(Sabotage::LoseJobsOfTheDead);
+        self.group(of, ticket, GroupAnswer::Freed, |inner| {
+            let freed = inner.free(of, whose, now, ticket);
+            if let (true, Whose::Of(_), Progress::Done(Ok(freed))) = (lost, whose, &freed) {
+                // Nobody holds them any more, and nobody gets them: as if they had been done.
+                let seqs: Vec<u64> = freed.held.iter().map(|(_, seq)| *seq).collect();
+                let thief = Holder(1);
+                let _ = inner.claim(of, thief, Want { jobs: seqs.len(), bytes: u64::MAX }, now, ticket);
+                let _ = inner.settle(of, thief, Jobs { epoch: freed.state.cursor.epoch, seqs: &seqs }, &Outcome::Done, now, ticket);
+            }
+            freed
+        })
+    }
+
+    fn forget_group(&mut self, of: &GroupId, ticket: Ticket) -> Progress<()> {
+        self.group(of, ticket, |()| GroupAnswer::Forgotten, |inner| inner.forget_group(of, ticket))
     }
 }
 
@@ -149,6 +200,10 @@ impl Store for LateStore {
 
     fn close(&mut self, topic: &Topic) {
         self.inner.close(topic);
+    }
+
+    fn groups(&mut self) -> Option<&mut dyn GroupStore> {
+        Some(self)
     }
 
     fn poll_told(&mut self, now: Moment, _cx: &mut Context<'_>) -> Poll<Told> {

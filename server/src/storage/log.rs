@@ -1,9 +1,12 @@
 //! One topic's log in memory: where it stands, what it holds, which ids it remembers.
 
-use arqonbus_protocol::{Epoch, Position};
+use std::collections::BTreeMap;
+
+use arqonbus_protocol::{Epoch, Group, Position};
 
 use super::budget::Account;
 use super::dedup::{DedupWindow, Verdict};
+use super::memory::groups::GroupLog;
 use super::ring::Ring;
 use super::{Fingerprint, LogSettings, LogState, Page, ReadRange};
 use crate::clock::Moment;
@@ -18,12 +21,14 @@ pub(super) struct Log {
     dedup: DedupWindow<u64>,
     /// Those of the epoch that ran out of seqs, while they last.
     former: Option<Box<(Epoch, DedupWindow<u64>)>>,
+    /// Its work groups.
+    pub(super) groups: BTreeMap<Group, GroupLog>,
 }
 
 impl Log {
     pub(super) fn begin(epoch: Epoch, settings: LogSettings) -> Self {
         let dedup = DedupWindow::new(settings.dedup_ms, settings.dedup_entries_max);
-        Self { head: Position { epoch, seq: 0 }, settings, ring: Ring::default(), dedup, former: None }
+        Self { head: Position { epoch, seq: 0 }, settings, ring: Ring::default(), dedup, former: None, groups: BTreeMap::new() }
     }
 
     pub(super) fn keep_to(&mut self, settings: &LogSettings, now: Moment, account: &mut Account) {
@@ -141,7 +146,7 @@ impl Log {
     }
 
     pub(super) fn is_forgettable(&self, now: Moment) -> bool {
-        self.ring.is_empty() && self.dedup.is_spent(now) && self.former.as_ref().is_none_or(|former| former.1.is_spent(now))
+        self.ring.is_empty() && self.groups.is_empty() && self.dedup.is_spent(now) && self.former.as_ref().is_none_or(|former| former.1.is_spent(now))
     }
 
     pub(super) fn give_up_oldest(&mut self, account: &mut Account) -> bool {

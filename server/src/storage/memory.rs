@@ -12,7 +12,8 @@ use super::dedup::Verdict;
 use super::log::Log;
 use super::ring::cost;
 use super::{
-    Appended, Budget, Entry, Epochs, Fingerprint, LogSettings, LogState, Page, Progress, ReadRange, Store, StoreCounters, StoreError, Ticket,
+    Appended, Budget, Entry, Epochs, Fingerprint, GroupStore, LogSettings, LogState, Page, Progress, ReadRange, Store, StoreCounters, StoreError,
+    Ticket,
 };
 use crate::clock::Moment;
 use crate::hash::Map;
@@ -246,6 +247,10 @@ impl Store for MemoryStore {
         self.forget(topic);
     }
 
+    fn groups(&mut self) -> Option<&mut dyn GroupStore> {
+        Some(self)
+    }
+
     fn is_forgettable(&mut self, topic: &Topic, now: Moment) -> bool {
         let Ok(slot) = self.slot(topic) else { return true };
         let log = &mut self.logs[slot];
@@ -267,5 +272,6 @@ impl Store for MemoryStore {
     }
 }
 
+pub(super) mod groups;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 mod budget;
 mod dedup;
 mod entry;
+mod groups;
 mod log;
 mod memory;
 pub mod redis;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 pub use budget::{Budget, StoreCounters};
 pub use dedup::{DedupWindow, ID_BYTES, Verdict};
 pub use entry::Entry;
+pub use groups::*;
 pub use memory::MemoryStore;
 pub use resume::{Resume, replay_start, resume};
 
@@ -51,6 +53,8 @@ pub enum Answer {
     Read(Result<Page, StoreError>),
     /// To [`Store::delete`].
     Deleted(Result<(), StoreError>),
+    /// To a question of [`GroupStore`].
+    Group(Result<GroupAnswer, StoreError>),
 }
 
 /// One thing that a store tells. What it tells of one topic is in the order of the topic's log.
@@ -229,6 +233,11 @@ pub trait Store {
 
     /// Deletes a log with all it holds and remembers; its epoch ends. Does nothing where there is none.
     fn delete(&mut self, topic: &Topic, ticket: Ticket) -> Progress<()>;
+
+    /// Its work groups; none where it has none to offer.
+    fn groups(&mut self) -> Option<&mut dyn GroupStore> {
+        None
+    }
 
     /// Gives one late answer, to a question that was [`Progress::Later`], or tells what nobody asked. Where there is nothing yet, the task of
     /// `cx` is woken once there is.

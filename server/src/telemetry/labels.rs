@@ -171,6 +171,18 @@ label! {
     }
 }
 
+label! {
+    /// Why a job came back to its group.
+    Returned "reason" {
+        /// Its member gave it back.
+        Nacked = "nacked",
+        /// It was not settled in time.
+        TimedOut = "timed_out",
+        /// Its member is gone.
+        MemberLost = "member_lost",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::signal::SignalKind;
@@ -194,6 +206,7 @@ mod tests {
         in_order_without_doubles::<StorageState>();
         in_order_without_doubles::<Ended>();
         in_order_without_doubles::<TurnedAway>();
+        in_order_without_doubles::<Returned>();
         in_order_without_doubles::<SignalKind>();
     }
 }

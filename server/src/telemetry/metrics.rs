@@ -6,7 +6,7 @@ use arqonbus_protocol::{CommandSpec, ErrorCode, GapReason, StorageState};
 use serde::Serialize;
 
 use super::instruments::{Counter, Family, Gauge, Histogram, Instrument, State};
-use super::labels::{Ended, TurnedAway};
+use super::labels::{Ended, Returned, TurnedAway};
 use super::signal::SignalKind;
 
 /// Defines the struct, its snapshot, its exposition and its reference from one list.
@@ -81,6 +81,16 @@ metrics! {
     slow_consumers: Counter = "arqonbus_slow_consumers_total" "connections",
     /// Gaps told to subscribers, by reason. Kept by `tell`.
     gaps: Family<GapReason> = "arqonbus_gaps_total" "gaps",
+    /// Jobs given to members of work groups; one for each time.
+    jobs: Counter = "arqonbus_jobs_total" "jobs",
+    /// Jobs acknowledged.
+    jobs_settled: Counter = "arqonbus_jobs_settled_total" "jobs",
+    /// Jobs that came back to their group, by reason. Kept by `tell`.
+    jobs_redelivered: Family<Returned> = "arqonbus_jobs_redelivered_total" "jobs",
+    /// Dead jobs published as dead letters. Kept by `tell`.
+    dead_letters: Counter = "arqonbus_dead_letters_total" "jobs",
+    /// Dead jobs that were published nowhere, and jobs of groups that were forgotten. Kept by `tell`.
+    jobs_discarded: Counter = "arqonbus_jobs_discarded_total" "jobs",
     /// From a publish being read to its ack or delivery being queued.
     publish_latency: Histogram = "arqonbus_publish_latency_seconds" "seconds",
     /// Messages held as history.

@@ -17,7 +17,7 @@ use tracing::Level;
 
 pub use escape::Escaped;
 pub use instruments::{Counter, Family, Gauge, Histogram, HistogramSnapshot, Instrument, State};
-pub use labels::{Ended, Label, TurnedAway};
+pub use labels::{Ended, Label, Returned, TurnedAway};
 pub use metrics::{Metrics, MetricsSnapshot};
 pub use signal::{Signal, SignalKind};
 
@@ -104,6 +104,10 @@ impl Telemetry {
             Signal::Refused { code, .. } => metrics.errors.add(*code, 1),
             Signal::SlowConsumer { .. } => metrics.slow_consumers.inc(),
             Signal::Gap { reason, .. } => metrics.gaps.add(*reason, 1),
+            Signal::Redelivered { jobs, why, .. } => metrics.jobs_redelivered.add(*why, *jobs),
+            Signal::DeadLettered { .. } => metrics.dead_letters.inc(),
+            Signal::Discarded { .. } => metrics.jobs_discarded.inc(),
+            Signal::GroupForgotten { jobs, .. } => metrics.jobs_discarded.add(*jobs),
             Signal::DedupEvicted { ids } => metrics.dedup_evicted.add(*ids),
             Signal::Storage { state } => metrics.storage_state.set(*state),
             Signal::Started { .. }
@@ -163,6 +167,7 @@ fn log(signal: &Signal<'_>) {
                     user = facts.user.map(tracing::field::display),
                     room = facts.room,
                     channel = facts.channel,
+                    group = facts.group.map(tracing::field::display),
                     command = facts.command,
                     id = facts.id.map(tracing::field::display),
                     code = facts.code.as_deref(),

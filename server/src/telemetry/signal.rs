@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
-use arqonbus_protocol::{ClientId, CommandSpec, ErrorCode, GapReason, MessageId, Pattern, StorageState, Topic, UserId};
+use arqonbus_protocol::{ClientId, CommandSpec, ErrorCode, GapReason, Group, MessageId, Pattern, StorageState, Topic, UserId};
 use serde::Serialize;
 use tracing::Level;
 
-use super::labels::{Ended, Label, TurnedAway, label};
+use super::labels::{Ended, Label, Returned, TurnedAway, label};
 
 /// One thing that happened and that an operator may want to know.
 #[derive(Debug, Clone)]
@@ -129,6 +129,40 @@ pub enum Signal<'a> {
         /// Why.
         reason: GapReason,
     },
+    /// Jobs came back to their group.
+    Redelivered {
+        /// Whose group.
+        topic: Topic,
+        /// Which group.
+        group: Group,
+        /// How many.
+        jobs: u64,
+        /// Why.
+        why: Returned,
+    },
+    /// A dead job was published as a dead letter, and settled.
+    DeadLettered {
+        /// Whose group.
+        topic: Topic,
+        /// Which group.
+        group: Group,
+    },
+    /// A dead job was settled, and is published nowhere.
+    Discarded {
+        /// Whose group.
+        topic: Topic,
+        /// Which group.
+        group: Group,
+    },
+    /// A group without members was forgotten.
+    GroupForgotten {
+        /// Whose group.
+        topic: Topic,
+        /// Which group.
+        group: Group,
+        /// What it had not settled.
+        jobs: u64,
+    },
     /// Message ids were forgotten before their window was over.
     DedupEvicted {
         /// How many.
@@ -186,6 +220,14 @@ label! {
         SlowConsumer = "slow_consumer",
         /// [`Signal::Gap`].
         Gap = "gap",
+        /// [`Signal::Redelivered`].
+        Redelivered = "redelivered",
+        /// [`Signal::DeadLettered`].
+        DeadLettered = "dead_lettered",
+        /// [`Signal::Discarded`].
+        Discarded = "discarded",
+        /// [`Signal::GroupForgotten`].
+        GroupForgotten = "group_forgotten",
         /// [`Signal::DedupEvicted`].
         DedupEvicted = "dedup_evicted",
         /// [`Signal::Storage`].
@@ -218,6 +260,10 @@ impl Signal<'_> {
             Self::Refused { .. } => SignalKind::Refused,
             Self::SlowConsumer { .. } => SignalKind::SlowConsumer,
             Self::Gap { .. } => SignalKind::Gap,
+            Self::Redelivered { .. } => SignalKind::Redelivered,
+            Self::DeadLettered { .. } => SignalKind::DeadLettered,
+            Self::Discarded { .. } => SignalKind::Discarded,
+            Self::GroupForgotten { .. } => SignalKind::GroupForgotten,
             Self::DedupEvicted { .. } => SignalKind::DedupEvicted,
             Self::Storage { .. } => SignalKind::Storage,
             Self::Draining { .. } => SignalKind::Draining,
@@ -248,7 +294,11 @@ impl Signal<'_> {
             | Self::Deleted { .. }
             | Self::Forgotten { .. }
             | Self::Refused { .. }
-            | Self::Gap { .. } => Level::DEBUG,
+            | Self::Gap { .. }
+            | Self::Redelivered { .. }
+            | Self::DeadLettered { .. }
+            | Self::Discarded { .. }
+            | Self::GroupForgotten { .. } => Level::DEBUG,
         }
     }
 
@@ -280,6 +330,11 @@ impl Signal<'_> {
                 Facts { client: Some(client), user: user.as_ref(), queued_bytes: Some(*queued_bytes), ..none }
             }
             Self::Gap { client, topic, reason } => Facts { client: Some(client), reason: Some(reason.as_str().into()), ..Facts::of_topic(topic) },
+            Self::Redelivered { topic, group, jobs, why } => {
+                Facts { group: Some(group), count: Some(*jobs), reason: Some(why.text()), ..Facts::of_topic(topic) }
+            }
+            Self::DeadLettered { topic, group } | Self::Discarded { topic, group } => Facts { group: Some(group), ..Facts::of_topic(topic) },
+            Self::GroupForgotten { topic, group, jobs } => Facts { group: Some(group), count: Some(*jobs), ..Facts::of_topic(topic) },
             Self::DedupEvicted { ids: count } | Self::Draining { connections: count } | Self::Drained { cut: count } => {
                 Facts { count: Some(*count), ..none }
             }
@@ -308,6 +363,10 @@ impl SignalKind {
             Self::Refused => "request refused",
             Self::SlowConsumer => "slow consumer closed",
             Self::Gap => "gap told",
+            Self::Redelivered => "jobs came back",
+            Self::DeadLettered => "dead job published",
+            Self::Discarded => "dead job discarded",
+            Self::GroupForgotten => "group without members forgotten",
             Self::DedupEvicted => "message ids forgotten early",
             Self::Storage => "store changed state",
             Self::Draining => "draining",
@@ -327,6 +386,8 @@ pub(super) struct Facts<'a> {
     pub(super) room: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) channel: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) group: Option<&'a Group>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) command: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -23,6 +23,9 @@ impl Driver {
                 }
             }
             Event::Message { subscription, message } => self.push(subscription, Item::Message(message)),
+            Event::Job { job, message } => self.push(job.subscription, Item::Job { message, job }),
+            Event::JobsLost { subscription, jobs } => self.push(subscription, Item::JobsLost(jobs)),
+            Event::Settled { call, outcome } => settle(&mut self.settlings, call, outcome),
             Event::Gap { subscription, topic, gap } => self.push(subscription, Item::Gap { topic, gap }),
             Event::Presence { subscription, topic, joined, presence } => self.push(subscription, Item::Presence { topic, joined, presence }),
             Event::Deleted { subscription, topic, by } => self.push(subscription, Item::Deleted { topic, by }),

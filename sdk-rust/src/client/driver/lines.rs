@@ -11,7 +11,7 @@ use super::{Driver, Joined};
 use crate::Message;
 use crate::client::Error;
 use crate::client::queue::{Item, Queue};
-use crate::core::{Declined, Joining, Outgoing, State};
+use crate::core::{Declined, JobRef, Joining, Outgoing, Settling, State};
 
 /// Publishes taken before the driver looks at its other duties; they share frames and one flush.
 const WORK_MAX: usize = 512;
@@ -42,6 +42,7 @@ impl Work {
 pub(crate) enum Control {
     Command(Command, Option<u64>, Reply<String>),
     Join(Joining, Arc<Queue>, Reply<JoinResult>),
+    Settle(JobRef, Settling, Reply<()>),
     Inbox(Arc<Queue>),
     Token(String),
     Wake,
@@ -85,6 +86,10 @@ impl Driver {
                 // Whoever asked gave up before the driver came to it.
                 Ok(id) if queue.is_reader_gone() => self.core.leave(id, now),
                 Ok(id) => drop(self.subscriptions.insert(id, Joined { queue, first: Some(reply), paused: false })),
+                Err(declined) => answer(reply, Err(self.closed_or(declined.into()))),
+            },
+            Control::Settle(job, settling, reply) => match self.core.settle_job(job, settling, now) {
+                Ok(call) => drop(self.settlings.insert(call, reply)),
                 Err(declined) => answer(reply, Err(self.closed_or(declined.into()))),
             },
             Control::Inbox(queue) if self.core.state() == State::Closed => {
@@ -168,7 +173,9 @@ impl Driver {
     pub(super) fn refuse_unheard(&self, declined: &Declined) {
         let code = match declined {
             Declined::TooLarge { .. } => ErrorCode::TooLarge,
-            Declined::Full | Declined::Closing | Declined::AlreadyJoined | Declined::IdInFlight | Declined::NotConnected => ErrorCode::Overloaded,
+            Declined::Full | Declined::Closing | Declined::NotATopic | Declined::AlreadyJoined | Declined::IdInFlight | Declined::NotConnected => {
+                ErrorCode::Overloaded
+            }
         };
         let _nobody_listens = self.shared.refusals.send(Refusal::new(code, declined.to_string()));
     }

@@ -4,6 +4,7 @@ mod audiences;
 mod catch_up;
 mod clock;
 mod directory;
+mod groups;
 mod joins;
 mod lanes;
 mod late_store;

@@ -211,7 +211,7 @@ fn entry(topic: &Topic, payload: &str, unix_ms: u64) -> Entry {
         correlation_id: None,
         exclude_sender: false,
     };
-    Entry::encode(&Delivery { head, headers: None, payload: RawJson::new(payload, DEPTH_MAX).expect("cases publish JSON") })
+    Entry::encode(&Delivery { head, headers: None, payload: RawJson::new(payload, DEPTH_MAX).expect("cases publish JSON"), job: None })
 }
 
 /// The position and the payload that stand in a delivered body.

@@ -1,0 +1,220 @@
+//! Giving jobs out: what came back first, to members with room, in turn.
+
+use arqonbus_protocol::{Group, JobHead};
+
+use super::{GroupOp, LaneGroup};
+use crate::fanout::Delivery;
+use crate::routing::{ConnId, Home, LaneId, LaneOp, Pending};
+use crate::slots::Key;
+use crate::storage::{Claimed, Failed, Freed, GroupAnswer, GroupId, Holder, StoreError, Whose};
+use crate::telemetry::{Returned, Signal};
+
+impl Home {
+    /// Carries out one question about a group.
+    pub(crate) fn run_group(&mut self, key: Key, op: GroupOp) {
+        match op {
+            GroupOp::Join(join) => self.join_group(key, join),
+            GroupOp::Leave(leave) => self.leave_group(key, &leave.asked, leave.group),
+            GroupOp::Settle(settling) => self.settle_jobs(key, settling),
+            GroupOp::Part { conn, group } => self.part_group(key, conn, group),
+            GroupOp::Claim { group, .. } => self.claim(key, group),
+            GroupOp::Free { group, whose } => self.free(key, group, whose),
+            GroupOp::Buried { group, position, letter } => self.settle_dead(key, group, position, letter),
+            GroupOp::Forget { group } => self.forget_group(key, group),
+        }
+    }
+
+    /// Goes on with whatever asked the store about a group.
+    pub(crate) fn group_answered(&mut self, key: Key, pending: Pending, answer: Result<GroupAnswer, StoreError>) {
+        let Pending::Op(LaneOp::Group(op)) = pending else { return };
+        match (op, answer) {
+            (GroupOp::Join(join), Ok(GroupAnswer::Opened(opened))) => self.group_opened(key, &join, Ok(opened)),
+            (GroupOp::Join(join), Err(error)) => self.group_opened(key, &join, Err(error)),
+            (GroupOp::Claim { group, to }, Ok(GroupAnswer::Claimed(claimed))) => self.claimed(key, group, to, claimed),
+            (GroupOp::Claim { group, to }, Err(_)) => self.claim_failed(key, group, to),
+            (GroupOp::Settle(settling), Ok(GroupAnswer::Settled(settled))) => self.settled(key, &settling, settled),
+            (GroupOp::Settle(settling), Err(error)) => self.refuse_settling(key, &settling, &error),
+            (GroupOp::Free { group, whose }, Ok(GroupAnswer::Freed(freed))) => self.freed(key, group, whose, &freed),
+            (GroupOp::Buried { group, letter, .. }, Ok(GroupAnswer::Settled(settled))) => self.buried(key, group, letter, &settled),
+            (GroupOp::Forget { group }, Ok(GroupAnswer::Forgotten)) => self.forgotten(key, group),
+            // A store out of reach: what is held comes back by its time-out, and the sweep asks again.
+            (GroupOp::Free { .. } | GroupOp::Buried { .. } | GroupOp::Forget { .. }, Err(_)) => {}
+            (op, answer) => unreachable!("{answer:?} is no answer to {op:?}"),
+        }
+    }
+
+    /// Notes that a lane's groups may have something to do; seen to when the tick ends.
+    pub(crate) fn rouse(&mut self, key: Key) {
+        let Some(lane) = self.lanes.get_mut(key).filter(|lane| !lane.groups.is_empty()) else { return };
+        if !std::mem::replace(&mut lane.roused, true) {
+            self.roused.push(key);
+        }
+    }
+
+    /// A message was stored: every group may have it.
+    pub(crate) fn stock(&mut self, key: Key) {
+        let Some(lane) = self.lanes.get_mut(key).filter(|lane| !lane.groups.is_empty()) else { return };
+        lane.groups.values_mut().for_each(|group| group.stocked = true);
+        self.rouse(key);
+    }
+
+    /// Gives out what there is, until nobody has room or nothing is left.
+    pub(crate) fn give_out(&mut self) {
+        while let Some(key) = self.roused.pop() {
+            let Some(lane) = self.lanes.get_mut(key) else { continue };
+            lane.roused = false;
+            let names: Vec<Group> = lane.groups.iter().filter(|(_, group)| group.wants_claim()).map(|(name, _)| *name).collect();
+            for group in names {
+                if let Some(group) = self.group_mut(key, group) {
+                    group.claiming = true;
+                }
+                self.ask_lane(key, LaneOp::Group(GroupOp::Claim { group, to: None }));
+            }
+        }
+    }
+
+    pub(super) fn group_mut(&mut self, key: Key, name: Group) -> Option<&mut LaneGroup> {
+        self.lanes.get_mut(key)?.groups.get_mut(&name)
+    }
+
+    /// Bytes of jobs that one member may hold: a part of its outbox, so that jobs alone never make a slow reader of anybody.
+    pub(super) fn job_bytes_max(&self) -> u64 {
+        self.shared.config.limits.outbox_bytes as u64 / 4
+    }
+
+    fn claim(&mut self, key: Key, group: Group) {
+        let share = self.job_bytes_max();
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let of = GroupId { topic: lane.topic, group };
+        let Some(waiting) = lane.groups.get_mut(&group) else { return };
+        let (to, want) = waiting.next_claim(lane.head, share);
+        let holder = to.map_or(Holder::DEAD_LETTERS, Holder::of);
+        let ticket = self.ticket();
+        let Some(store) = self.store.groups() else { return };
+        let claimed = store.claim(&of, holder, want, self.now, ticket);
+        let pending = Pending::Op(LaneOp::Group(GroupOp::Claim { group, to }));
+        self.answered(key, ticket, pending, claimed.map(GroupAnswer::Claimed), Self::group_answered);
+    }
+
+    fn claim_failed(&mut self, key: Key, group: Group, to: Option<ConnId>) {
+        let share = self.job_bytes_max();
+        let Some(group) = self.group_mut(key, group) else { return };
+        group.claiming = false;
+        if let Some(conn) = to {
+            group.queue_up(conn, share);
+        }
+    }
+
+    fn claimed(&mut self, key: Key, name: Group, to: Option<ConnId>, claimed: Claimed) {
+        let share = self.job_bytes_max();
+        let Some(group) = self.group_mut(key, name) else { return };
+        let Claimed { gap, jobs, dead, more, state } = claimed;
+        group.claiming = false;
+        group.state = state;
+        group.stocked = more && (to.is_none() || !jobs.is_empty());
+        group.blocked = more && !group.stocked;
+        // Until a claim finds no dead one there may be another.
+        group.failed = !dead.is_empty();
+        let told = to.and_then(|conn| group.hold(conn, &jobs, share));
+        // Whoever left meanwhile gets nothing: its jobs go back by the release that is queued behind this claim.
+        if let (Some(who), Some(conn)) = (told, to) {
+            let gap = gap.and_then(|gap| self.group_gap(&who, key, name, gap));
+            let bodies = jobs.iter().map(|job| JobHead { group: name, delivery: job.delivery }.splice(&job.body).into()).collect();
+            let lane = LaneId { shard: self.shard, key };
+            self.shared.metrics.jobs.add(jobs.len() as u64);
+            self.egress.push(conn.shard, Delivery::Jobs { lane, conn: conn.key, group: name, gap, bodies });
+        }
+        for job in &dead {
+            self.bury(key, name, job);
+        }
+        self.rouse(key);
+    }
+
+    pub(super) fn free(&mut self, key: Key, group: Group, whose: Whose) {
+        let Some(lane) = self.lanes.get(key) else { return };
+        let of = GroupId { topic: lane.topic, group };
+        let ticket = self.ticket();
+        let Some(store) = self.store.groups() else { return };
+        let freed = store.free(&of, whose, self.now, ticket);
+        let pending = Pending::Op(LaneOp::Group(GroupOp::Free { group, whose }));
+        self.answered(key, ticket, pending, freed.map(GroupAnswer::Freed), Self::group_answered);
+    }
+
+    fn freed(&mut self, key: Key, name: Group, whose: Whose, freed: &Freed) {
+        let share = self.job_bytes_max();
+        let Some(group) = self.group_mut(key, name) else { return };
+        group.state = freed.state;
+        (group.stocked, group.failed) = (true, true);
+        for (holder, seq) in &freed.held {
+            group.release(holder.conn(), [*seq], share);
+        }
+        let why = match whose {
+            Whose::Of(_) => Returned::MemberLost,
+            Whose::Due => Returned::TimedOut,
+        };
+        self.tell_returned(key, name, freed.held.len() as u64, why);
+        self.rouse(key);
+    }
+
+    pub(super) fn tell_returned(&self, key: Key, group: Group, jobs: u64, why: Returned) {
+        if let Some(lane) = self.lanes.get(key).filter(|_| jobs > 0) {
+            self.shared.telemetry.tell(&Signal::Redelivered { topic: lane.topic, group, jobs, why });
+        }
+    }
+
+    /// Looks at every group once: what has been held for too long goes back, and who is forgotten is forgotten.
+    pub(crate) fn sweep_groups(&mut self) {
+        for key in self.grouped.clone() {
+            let Some(lane) = self.lanes.get(key) else { continue };
+            let forget_ms = self.shared.config.groups_of(&lane.topic).forget_ms;
+            let mut due = Vec::new();
+            for (name, group) in &lane.groups {
+                if group.state.next_due.is_some_and(|at| at <= self.now) {
+                    due.push(GroupOp::Free { group: *name, whose: Whose::Due });
+                }
+                if group.idle_since.is_some_and(|since| self.now.since(since) >= forget_ms) {
+                    due.push(GroupOp::Forget { group: *name });
+                }
+            }
+            for op in due {
+                self.ask_lane(key, LaneOp::Group(op));
+            }
+            // A claim that failed is made again.
+            self.rouse(key);
+        }
+    }
+
+    fn forget_group(&mut self, key: Key, group: Group) {
+        let Some(lane) = self.lanes.get(key) else { return };
+        // Somebody may have joined while this waited.
+        if !lane.groups.get(&group).is_some_and(|group| group.workers.is_empty()) {
+            return;
+        }
+        let of = GroupId { topic: lane.topic, group };
+        let ticket = self.ticket();
+        let Some(store) = self.store.groups() else { return };
+        let forgotten = store.forget_group(&of, ticket);
+        let pending = Pending::Op(LaneOp::Group(GroupOp::Forget { group }));
+        self.answered(key, ticket, pending, forgotten.map(|()| GroupAnswer::Forgotten), Self::group_answered);
+    }
+
+    fn forgotten(&mut self, key: Key, name: Group) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let Some(group) = lane.groups.remove(&name) else { return };
+        let topic = lane.topic;
+        if lane.groups.is_empty() {
+            self.grouped.swap_remove(&key);
+        }
+        self.shared.telemetry.tell(&Signal::GroupForgotten { topic, group: name, jobs: group.state.pending });
+    }
+
+    /// What a failure is called where it is told.
+    pub(super) fn reason(failed: &Failed) -> String {
+        match failed {
+            Failed::Nacked(Some(reason)) => reason.to_string(),
+            Failed::Nacked(None) => "nack".to_owned(),
+            Failed::TimedOut => "timed out".to_owned(),
+            Failed::MemberLost => "member lost".to_owned(),
+        }
+    }
+}
