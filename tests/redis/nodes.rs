@@ -393,3 +393,15 @@ async fn nodes_meet_by_sentinels_and_again_after_a_failover() {
     eventually("a message by the new primary", async || (sender.request(to(&receiver.client, "psst")).await["status"] == "ok").then_some(())).await;
     assert_eq!(receiver.message().await["payload"], "psst");
 }
+
+/// Work groups are kept in memory only: on Redis a group would be another one on each node.
+#[tokio::test]
+async fn a_group_is_refused_and_the_channel_is_not() {
+    let (_redis, config) = quick_redis().await;
+    let node = node(&config);
+    let mut peer = Peer::connect(&node).await;
+    assert_eq!(peer.refused("join_channel", json!({"room": "jobs", "channel": "mail", "group": "senders"})).await, "unsupported");
+    peer.join("jobs:mail").await;
+    peer.publish("jobs:mail", json!(1)).await;
+    assert_eq!(peer.payloads(1).await, [json!(1)]);
+}
