@@ -58,8 +58,7 @@ impl Home {
 
     /// Lets a member of a pattern into a lane that was just born: nothing was missed.
     pub(super) fn enter_newborn(&mut self, key: Key, asked: &Asked, presence: bool) {
-        let Some(lane) = self.lanes.get_mut(key) else { return };
-        lane.flush(&mut self.egress);
+        let Some(lane) = self.lanes.get(key) else { return };
         let (topic, head) = (lane.topic, lane.head);
         let members = self.enter_member(key, asked, presence, Way::Pattern);
         let start = TopicStart { room: topic.room, channel: topic.channel, head, start: head, members };
