@@ -1,10 +1,14 @@
 //! Identities on the wire: messages, clients, users, epochs.
 
-use crate::inline::{Inline, inline_text};
+use crate::inline::{Alphabet, Inline, inline_text};
+
+const ID: Alphabet = Alphabet::alphanumeric_and(b"_.:-");
+const USER: Alphabet = Alphabet::alphanumeric_and(b"_.@+-");
+const LOWER: Alphabet = Alphabet::lower_and_digits();
 
 inline_text! {
     /// The idempotency key of a message or command: 1–64 bytes of `[A-Za-z0-9_.:-]`.
-    MessageId, 64, |b| b.iter().all(|c| is_id_byte(*c)),
+    MessageId, 64, |b| ID.spells(b),
     "an id is 1 to 64 of A-Z a-z 0-9 _ . : -", r"^[A-Za-z0-9_.:-]{1,64}$"
 }
 
@@ -19,13 +23,13 @@ inline_text! {
 
 inline_text! {
     /// The principal that a client acts for: 1–64 bytes of `[A-Za-z0-9_.@+-]`, without a leading `_`.
-    UserId, 64, |b| b[0] != b'_' && b.iter().all(|c| c.is_ascii_alphanumeric() || b"_.@+-".contains(c)),
+    UserId, 64, |b| b[0] != b'_' && USER.spells(b),
     "a user id is 1 to 64 of A-Z a-z 0-9 _ . @ + - and does not begin with _", r"^[A-Za-z0-9.@+-][A-Za-z0-9_.@+-]{0,63}$"
 }
 
 inline_text! {
     /// One unbroken life of a topic's log. Opaque: compare it, never order it.
-    Epoch, 16, |b| b.iter().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()),
+    Epoch, 16, |b| LOWER.spells(b),
     "an epoch is 1 to 16 of a-z 0-9", r"^[a-z0-9]{1,16}$"
 }
 
@@ -73,13 +77,9 @@ fn base32(number: u128, digits: u32) -> String {
     (0..digits).rev().map(|digit| char::from(BASE32[((number >> (5 * digit)) & 31) as usize])).collect()
 }
 
-fn is_id_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte)
-}
-
 fn is_client_id(bytes: &[u8]) -> bool {
     let Some((prefix, rest)) = bytes.split_at_checked(2) else { return false };
-    (prefix == b"c_" || prefix == b"n_") && (8..=32).contains(&rest.len()) && rest.iter().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+    (prefix == b"c_" || prefix == b"n_") && (8..=32).contains(&rest.len()) && LOWER.spells(rest)
 }
 
 #[cfg(test)]

@@ -42,6 +42,43 @@ impl<const MAX: usize> Inline<MAX> {
     }
 }
 
+/// Which bytes a kind of text may have: a look-up for each byte, because every envelope has a hundred of them.
+pub(crate) struct Alphabet([bool; 256]);
+
+impl Alphabet {
+    /// ASCII letters, digits, and `others`.
+    pub(crate) const fn alphanumeric_and(others: &[u8]) -> Self {
+        let mut table = Self::lower_and_digits().0;
+        let mut letter = b'A';
+        while letter <= b'Z' {
+            table[letter as usize] = true;
+            letter += 1;
+        }
+        let mut at = 0;
+        while at < others.len() {
+            table[others[at] as usize] = true;
+            at += 1;
+        }
+        Self(table)
+    }
+
+    /// Lower-case ASCII letters and digits.
+    pub(crate) const fn lower_and_digits() -> Self {
+        let mut table = [false; 256];
+        let mut byte = 0;
+        while byte < 128 {
+            table[byte] = (byte as u8).is_ascii_lowercase() || (byte as u8).is_ascii_digit();
+            byte += 1;
+        }
+        Self(table)
+    }
+
+    /// Whether all of `text` is of it.
+    pub(crate) fn spells(&self, text: &[u8]) -> bool {
+        text.iter().all(|byte| self.0[usize::from(*byte)])
+    }
+}
+
 impl<const MAX: usize> std::hash::Hash for Inline<MAX> {
     /// Hashes the text alone: the bytes behind it are zero in every value, and most names are short.
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {

@@ -2,7 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::inline::{Inline, Invalid, inline_text, text_traits};
+use crate::inline::{Alphabet, Inline, Invalid, inline_text, text_traits};
+
+const NAME: Alphabet = Alphabet::alphanumeric_and(b"_.-");
 
 inline_text! {
     /// A room: 1–64 bytes of `[A-Za-z0-9_.-]`, not dots only. A leading `_` is the server's.
@@ -40,7 +42,7 @@ fn is_group(bytes: &[u8]) -> bool {
 }
 
 fn is_name(bytes: &[u8]) -> bool {
-    bytes.iter().all(|c| c.is_ascii_alphanumeric() || b"_.-".contains(c)) && bytes.iter().any(|c| *c != b'.')
+    NAME.spells(bytes) && bytes.iter().any(|c| *c != b'.')
 }
 
 /// `room:channel`, the unit of order and history.

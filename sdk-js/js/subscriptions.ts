@@ -30,7 +30,6 @@ export class Subscriptions {
           this.#entries.set(joined.id, { joined: joined as Topic | Jobs, waiting: { resolve, reject } });
         });
       } catch (error) {
-        // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- it is one
         reject(thrown(error));
       }
     });

@@ -3,6 +3,8 @@
 //! Nothing here calls back into JavaScript. The package feeds [`Engine`] with what happens and the time, then takes what came of it
 //! as one text of JSON that the engine of the browser parses, however many messages a frame held.
 
+#![expect(clippy::too_many_arguments, reason = "numbers and texts cross to WebAssembly, objects do not")]
+
 mod options;
 mod told;
 #[cfg(feature = "vectors")]

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { WebSocket } from "ws";
 import { connect, Declined, type Job, type Jobs, Invalid, Rejected } from "@arqon/bus";
 import { Server, until } from "./server.js";
 
@@ -69,20 +70,26 @@ void test("what is given back comes again, and what is dead does not", async () 
 
 void test("a worker that goes leaves its jobs to others, and is told when its connection was lost", async () => {
   await using bus = await connect(server.url);
-  const goes = await connect(server.url, { backoff: { baseMs: 20, capMs: 100 } });
+  const sockets: WebSocket[] = [];
+  const Seen = class extends WebSocket {
+    constructor(url: string, protocols?: string | string[]) {
+      super(url, protocols);
+      sockets.push(this);
+    }
+  };
+  await using goes = await connect(server.url, { WebSocket: Seen as never, backoff: { baseMs: 20, capMs: 100 } });
   const name = fresh();
   const lost = await goes.join<number>(name, { group: "workers" });
   await bus.publish(name, 7);
   const [held] = await take(lost, 1);
   const jobs = await bus.join<number>(name, { group: "workers" });
   const told = lost.once("lost");
-  await bus.disconnect({ client: goes.client });
+  sockets.at(-1)?.terminate();
   assert.deepEqual(await told, { jobs: 1 });
   const [again] = await take(jobs, 1);
   assert.deepEqual([again?.payload, again?.delivery], [7, 2]);
   await assert.rejects(held?.ack() ?? Promise.resolve(), (error) => error instanceof Rejected && error.code === "not_held");
   await again?.ack();
-  await goes.close();
 });
 
 void test("acks of one turn share a command", async () => {

@@ -31,8 +31,8 @@ after(async () => {
 });
 
 /** An empty project with the package, and `ws` as npm would have put it there. */
-async function project(name: string, type: "module" | "commonjs" = "module"): Promise<string> {
-  const directory = join(work, name);
+async function project(name: string, type: "module" | "commonjs" = "module", place = name): Promise<string> {
+  const directory = join(work, place);
   mkdirSync(join(directory, "node_modules/@arqon/bus"), { recursive: true });
   if (existsSync(join(apps, name))) cpSync(join(apps, name), directory, { recursive: true });
   writeFileSync(join(directory, "package.json"), JSON.stringify({ name: `app-${name}`, private: true, type, dependencies: { "@arqon/bus": `file:${tarball}` } }));
@@ -103,15 +103,50 @@ void test("the page of the README, as it is printed", { skip }, async () => {
   await tab.waitForFunction("document.querySelector('#out').textContent === 'from a module by URL'");
 });
 
-void test("a bundle by Vite", { skip }, async () => {
-  const directory = await project("vite");
-  await run(process.execPath, [join(tools, "vite/bin/vite.js"), "build", "--logLevel", "error", "--target", "esnext"], directory);
-  await using pages = await Pages.serve({ "": join(directory, "dist") });
+/** Serves what a bundler made of the app and waits until it has published and received. */
+async function drive(directory: string): Promise<void> {
+  await using pages = await Pages.serve({ "": directory });
   await using browser = await launch();
   const tab = await browser.newPage();
   await tab.goto(`${pages.url}/?bus=${server.url}`);
   await tab.waitForFunction("document.querySelector('#out').textContent === 'from a bundle'");
+}
+
+void test("a bundle by Vite runs", { skip }, async () => {
+  const directory = await project("bundle", "module", "vite");
+  await run(process.execPath, [join(tools, "vite/bin/vite.js"), "build", "--logLevel", "error", "--target", "esnext"], directory);
+  await drive(join(directory, "dist"));
 });
+
+void test("a bundle by webpack runs", { skip }, async () => {
+  const directory = await project("bundle", "module", "webpack");
+  const { default: webpack } = await import("webpack");
+  const output = { path: directory, filename: "bundled.js" };
+  const compiler = webpack({ context: directory, entry: "./main.js", mode: "production", target: "web", output });
+  const stats = await new Promise<import("webpack").Stats | undefined>((resolve, reject) => {
+    compiler.run((error, made) => {
+      if (error) reject(error);
+      else resolve(made);
+    });
+  });
+  assert.deepEqual([stats?.hasErrors(), stats?.toString({ all: false, errors: true })], [false, ""]);
+  bundled(directory);
+  await drive(directory);
+});
+
+void test("a bundle by esbuild runs", { skip }, async () => {
+  const directory = await project("bundle", "module", "esbuild-page");
+  const how = ["main.js", "--bundle", "--minify", "--format=esm", "--outfile=bundled.js", "--log-level=error"];
+  await run(join(tools, "esbuild/bin/esbuild"), how, directory);
+  bundled(directory);
+  await drive(directory);
+});
+
+/** Lets the page load the bundle in place of its source. */
+function bundled(directory: string): void {
+  const page = join(directory, "index.html");
+  writeFileSync(page, readFileSync(page, "utf8").replace("/main.js", "/bundled.js"));
+}
 
 void test("a bundle by esbuild for browsers holds nothing of Node", async () => {
   const directory = await project("esbuild");

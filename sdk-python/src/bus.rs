@@ -130,7 +130,11 @@ impl Bus {
         let (client, joined) = (self.client()?, Joined::new(pattern, options)?);
         let bridge = self.bridge.clone_ref(py);
         self.begin(py, future, async move {
-            let subscription = joined.apply(&client).await?;
+            if let Some(group) = joined.group(&client) {
+                let jobs = group.await?;
+                return Ok(Box::new(move |py: Python<'_>| Ok(Py::new(py, Subscription::jobs(py, jobs, bridge)?)?.into_any())) as Answer);
+            }
+            let subscription = joined.ordinary(&client).await?;
             Ok(Box::new(move |py: Python<'_>| Ok(Py::new(py, Subscription::joined(py, subscription, bridge))?.into_any())) as Answer)
         })
     }

@@ -5,6 +5,7 @@ mod bus;
 mod connect;
 mod errors;
 mod history;
+mod jobs;
 mod json;
 mod message;
 mod proof;
@@ -26,6 +27,8 @@ mod _arqonbus {
     use crate::connect::{Tokens, connect};
     #[pymodule_export]
     use crate::history::History;
+    #[pymodule_export]
+    use crate::jobs::{Job, Lost};
     #[pymodule_export]
     use crate::json::{dumps, loads};
     #[pymodule_export]

@@ -1,7 +1,7 @@
 //! What is read: the options of joins and histories, taken from Python before anything happens.
 
 use arqonbus_client::protocol::{self, HistoryBound, Invalid, Timestamp, Topic, TopicPosition};
-use arqonbus_client::{Client, Join};
+use arqonbus_client::{Client, Join, JoinGroup};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping};
 
@@ -15,9 +15,17 @@ use crate::sending::seconds;
 struct Joining<'py> {
     since: Option<Bound<'py, Position>>,
     replay: Option<u32>,
-    positions: Option<Bound<'py, PyMapping>>,
-    presence: Option<bool>,
     queue: Option<usize>,
+    // A work group has only these of the following, an ordinary member only the others.
+    #[pyo3(default)]
+    group: Option<String>,
+    #[pyo3(default)]
+    max_in_flight: Option<u32>,
+    #[pyo3(default)]
+    positions: Option<Bound<'py, PyMapping>>,
+    #[pyo3(default)]
+    presence: Option<bool>,
+    #[pyo3(default)]
     conflate: Option<bool>,
 }
 
@@ -30,18 +38,29 @@ pub(crate) struct Joined {
     presence: bool,
     queue: Option<usize>,
     conflate: bool,
+    group: Option<String>,
+    max_in_flight: Option<u32>,
 }
 
 impl Joined {
     pub(crate) fn new(pattern: String, options: &Bound<'_, PyDict>) -> PyResult<Self> {
-        let Joining { since, replay, positions, presence, queue, conflate } = options.extract()?;
+        let Joining { since, replay, queue, group, max_in_flight, positions, presence, conflate } = options.extract()?;
         let since = since.map(|since| since.get().to_wire()).transpose()?;
         let positions = positions.map(|positions| known_positions(&positions)).transpose()?;
         let (presence, conflate) = (presence.unwrap_or(false), conflate.unwrap_or(false));
-        Ok(Self { pattern, since, replay, positions, presence, queue, conflate })
+        Ok(Self { pattern, since, replay, positions, presence, queue, conflate, group, max_in_flight })
     }
 
-    pub(crate) fn apply<'c>(&self, client: &'c Client) -> Join<'c> {
+    /// The group that is joined, where it is one.
+    pub(crate) fn group<'c>(&self, client: &'c Client) -> Option<JoinGroup<'c>> {
+        let group = self.ordinary(client).group(self.group.as_ref()?);
+        Some(match self.max_in_flight {
+            Some(jobs) => group.max_in_flight(jobs),
+            None => group,
+        })
+    }
+
+    pub(crate) fn ordinary<'c>(&self, client: &'c Client) -> Join<'c> {
         let mut join = client.join(&self.pattern).presence(self.presence);
         if let Some(since) = self.since {
             join = join.since(since);

@@ -4,19 +4,21 @@ use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use arqonbus_client::{Inbox, Item, Subscription as Joined};
+use arqonbus_client::{Inbox, Item, Jobs, Subscription as Joined};
 use futures_util::Stream;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::bridge::Bridge;
-use crate::errors;
+use crate::errors::{self, invalid};
+use crate::jobs;
 use crate::message::{Deleted, Ended, Gap, Message, Missed, Position, Presence};
 use crate::runtime::{check_generation, generation};
 
 enum Source {
     Joined(Box<Joined>),
     Inbox(Box<Inbox>),
+    Jobs(Box<Jobs>),
     /// Left by the application.
     Left,
 }
@@ -29,6 +31,7 @@ pub(crate) struct Subscription {
     token: usize,
     waker: Waker,
     topics: Vec<(String, Position, Position)>,
+    group: Option<String>,
     generation: u64,
 }
 
@@ -44,19 +47,29 @@ impl Subscription {
         Self::new(py, Source::Inbox(Box::new(inbox)), bridge)
     }
 
+    pub(crate) fn jobs(py: Python<'_>, jobs: Jobs, bridge: Py<Bridge>) -> PyResult<Self> {
+        let topics = jobs.topic().map(|start| (start.topic().to_string(), start.start.into(), start.head.into())).into_iter().collect();
+        let group = jobs.start().map(serde_json::to_string).transpose().map_err(|error| invalid(error.to_string()))?;
+        let mut subscription = Self::new(py, Source::Jobs(Box::new(jobs)), bridge);
+        (subscription.topics, subscription.group) = (topics, group);
+        Ok(subscription)
+    }
+
     fn new(py: Python<'_>, source: Source, bridge: Py<Bridge>) -> Self {
         let (token, waker) = bridge.bind(py).get().add_readers();
-        Self { source: Mutex::new(source), bridge, token, waker, topics: Vec::new(), generation: generation() }
+        Self { source: Mutex::new(source), bridge, token, waker, topics: Vec::new(), group: None, generation: generation() }
     }
 
     fn source(&self) -> MutexGuard<'_, Source> {
         self.source.lock().expect("nothing panics while it holds this lock")
     }
 
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+    /// The next item as a Python object.
+    fn poll(&self, py: Python<'_>, cx: &mut Context<'_>) -> Poll<Option<PyResult<Py<PyAny>>>> {
         match &mut *self.source() {
-            Source::Joined(joined) => Pin::new(&mut **joined).poll_next(cx),
-            Source::Inbox(inbox) => Pin::new(&mut **inbox).poll_next(cx),
+            Source::Joined(joined) => Pin::new(&mut **joined).poll_next(cx).map(|item| item.map(|item| to_python(py, item))),
+            Source::Inbox(inbox) => Pin::new(&mut **inbox).poll_next(cx).map(|item| item.map(|item| to_python(py, item))),
+            Source::Jobs(jobs) => Pin::new(&mut **jobs).poll_next(cx).map(|item| item.map(|item| jobs::to_python(py, &self.bridge, item))),
             Source::Left => Poll::Ready(None),
         }
     }
@@ -70,8 +83,8 @@ impl Subscription {
         let batch = PyList::empty(py);
         let mut cx = Context::from_waker(&self.waker);
         for _ in 0..items_max {
-            match self.poll(&mut cx) {
-                Poll::Ready(Some(item)) => batch.append(to_python(py, item)?)?,
+            match self.poll(py, &mut cx) {
+                Poll::Ready(Some(item)) => batch.append(item?)?,
                 Poll::Ready(None) => {
                     batch.append(Ended { error: None })?;
                     break;
@@ -104,6 +117,12 @@ impl Subscription {
     fn topics(&self) -> Vec<(String, Position, Position)> {
         self.topics.clone()
     }
+
+    /// How the work group was when it was joined, as JSON.
+    #[getter]
+    fn group(&self) -> Option<&str> {
+        self.group.as_deref()
+    }
 }
 
 impl Drop for Subscription {
@@ -121,8 +140,8 @@ fn to_python(py: Python<'_>, item: Item) -> PyResult<Py<PyAny>> {
         Item::Deleted { topic, by } => Py::new(py, Deleted { topic: topic.to_string(), by: by.to_string() })?.into_any(),
         Item::Missed(count) => Py::new(py, Missed { count })?.into_any(),
         Item::Ended(reason) => Py::new(py, Ended { error: errors::ended(py, &reason).map(|error| error.into_value(py).into_any()) })?.into_any(),
-        // What a later client adds is for later bindings.
-        _ => py.None(),
+        // Jobs come by a group, and what a later client adds is for later bindings.
+        Item::Job { .. } | Item::JobsLost(_) | _ => py.None(),
     };
     Ok(object)
 }

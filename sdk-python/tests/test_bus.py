@@ -246,7 +246,9 @@ async def test_what_cannot_be_sent_is_refused_before_it_is_sent(arqonbus_server:
         with pytest.raises(TypeError, match="no such option: since, wrong"):
             await bus.request(f"{room}:a", 1, since=1, wrong=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
         with pytest.raises(TypeError, match="no such option: wrong"):
-            bus.join(f"{room}:a", wrong=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+            bus.join(f"{room}:a", wrong=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+        with pytest.raises(TypeError, match="no such option: presence"):
+            bus.join(f"{room}:a", group="g", presence=True)  # type: ignore[call-overload]  # pyright: ignore
         with pytest.raises(TypeError, match="no such option: wrong"):
             bus.history(f"{room}:a", wrong=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
         with pytest.raises(arqonbus.Invalid):

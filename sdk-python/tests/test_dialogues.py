@@ -96,11 +96,12 @@ class Player:
             self.match(expected, self.wire.popleft(), whole=True)
 
     def app(self, call: str | dict[str, Any]) -> str | None:
-        verb, args = (call, None) if isinstance(call, str) else next(iter(call.items()))
+        verb, given = (call, None) if isinstance(call, str) else next(iter(call.items()))
+        args: Any = dict(given) if isinstance(given, dict) else given
         if verb in ("leave", "pause", "resume"):
             args = next(number for number, name in self.names["sub"].items() if name == args)
         if isinstance(args, dict) and "sub" in args:
-            args = args | {"sub": next(number for number, name in self.names["sub"].items() if name == args["sub"])}
+            args["sub"] = next(number for number, name in self.names["sub"].items() if name == args["sub"])
         declined, number = self.core.call(verb, json.dumps(args), self.now)
         if number is not None and isinstance(args, dict):
             self.names["sub" if verb == "join" else "call"][number] = args.get("as", "")

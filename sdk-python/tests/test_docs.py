@@ -1,6 +1,7 @@
 """What README and examples show is run as printed, but for the address."""
 
 import asyncio
+import contextlib
 import importlib.util
 import json
 import re
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from arqonbus import sync
 from arqonbus.testing import Server
 
 HERE = Path(__file__).resolve().parents[1]
@@ -67,6 +69,32 @@ async def test_notebook(arqonbus_fresh_server: Server, monkeypatch: pytest.Monke
         exec(cell, namespace)
     assert capsys.readouterr().out.splitlines() == ["mean 21.0", "last {'step': 4, 'celsius': 22.0}", "closed"]
     assert all(not cell.get("outputs") for cell in notebook["cells"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+def test_worker(arqonbus_fresh_server: Server) -> None:
+    """Two of them share the orders; what cannot be done ends as a dead letter; each finishes at SIGTERM."""
+    url = arqonbus_fresh_server.url
+    command = [sys.executable, "-W", "error", str(HERE / "examples" / "worker.py"), url, "--name"]
+    with contextlib.ExitStack() as stack, sync.connect(url) as bus, bus.join("shop:orders.dead") as dead:
+        packers = [stack.enter_context(subprocess.Popen([*command, name], stdout=subprocess.PIPE, text=True)) for name in "ab"]
+        for packer, name in zip(packers, "ab", strict=True):
+            assert packer.stdout is not None
+            assert packer.stdout.readline() == f"{name}: ready\n"
+        for number in range(20):
+            bus.publish("shop:orders", {"item": f"tea {number}", "pieces": 1})
+        bus.publish("shop:orders", {"item": "coffee", "pieces": 0})
+        letter = dead.get(timeout=30)
+        assert letter.payload == {"item": "coffee", "pieces": 0}
+        assert "nothing to pack" in letter.headers["dead-reason"]
+        for packer in packers:
+            packer.terminate()
+        said = "".join(packer.communicate(timeout=20)[0] for packer in packers)
+        assert [packer.returncode for packer in packers] == [0, 0]
+        for number in range(20):
+            assert said.count(f": 1 × tea {number}\n") == 1
+        assert [said.count(f"delivery {number}: nothing to pack") for number in range(1, 6)] == [1] * 5
+        assert bus.channel_info("shop:orders").get("groups", [])[0]["pending"] == 0
 
 
 def test_fastapi_bridge(arqonbus_server: Server, room: str, monkeypatch: pytest.MonkeyPatch) -> None:

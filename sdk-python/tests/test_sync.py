@@ -25,6 +25,8 @@ PAIRS: list[tuple[type[Any], type[Any]]] = [
     (sync.Topic, arqonbus.Topic),
     (sync.Inbox, arqonbus.Inbox),
     (sync.History, arqonbus.History),
+    (sync.Jobs, arqonbus.Jobs),
+    (sync.Job, arqonbus.Job),
     (sync.Responder, arqonbus.Responder),
 ]
 
@@ -195,6 +197,25 @@ def test_a_bus_that_nobody_closes_leaves_no_thread(arqonbus_server: Server, room
     while threading.active_count() > before or _arqonbus.runtime_threads():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_nothing_is_left_after_many_connections(arqonbus_server: Server, room: str) -> None:
+    def left() -> tuple[int, int]:
+        return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+
+    def use(times: int) -> None:
+        for number in range(times):
+            with sync.connect(arqonbus_server.url) as bus, bus.join(f"{room}:a") as topic:
+                topic.publish(number)
+                assert topic.get(timeout=10).payload == number
+
+    use(5)
+    gc.collect()
+    before = left()
+    use(100)
+    gc.collect()
+    assert left() == before
 
 
 async def test_it_works_beside_a_running_event_loop(arqonbus_server: Server, room: str) -> None:

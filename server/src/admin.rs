@@ -127,7 +127,8 @@ async fn health() -> Response {
 async fn ready(State(admin): State<Admin>) -> Response {
     match admin.readiness.phase() {
         Phase::Starting => answer(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "starting" })),
-        Phase::Ready => answer(StatusCode::OK, &json!({ "status": "ready" })),
+        // A store that is away is told, and no reason to send clients elsewhere: every node meets the same.
+        Phase::Ready => answer(StatusCode::OK, &json!({ "status": "ready", "storage": admin.metrics.storage_state.value() })),
         Phase::Draining => answer(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "draining" })),
     }
 }

@@ -110,19 +110,39 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Ou
     Ok(())
 }
 
+/// The same with a promise broken.
+#[cfg(feature = "sabotage")]
+pub(crate) async fn run_sabotaged(
+    listener: TcpListener,
+    config: Config,
+    sabotage: Option<crate::sim::Sabotage>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), RunError> {
+    let bus = Bus::start_as(config, |shared| shared.sabotage = sabotage)?;
+    bus.serve(listener, shutdown).await?;
+    bus.drain().await;
+    Ok(())
+}
+
 impl Bus {
     /// Starts the shards. To be called within a tokio runtime, which carries what is not a shard's: HTTP, telemetry.
     ///
     /// # Errors
     /// Where threads or random numbers cannot be had.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_as(config, |_| {})
+    }
+
+    fn start_as(config: Config, change: impl FnOnce(&mut Shared)) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::default());
         let (telemetry, stream) = Telemetry::new(Arc::clone(&metrics), &config.telemetry);
         let shards = match config.shards {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             shards => shards,
         };
-        let shared = Arc::new(Shared::new(config, shards, metrics, telemetry, Arc::new(Readiness::default()))?);
+        let mut shared = Shared::new(config, shards, metrics, telemetry, Arc::new(Readiness::default()))?;
+        change(&mut shared);
+        let shared = Arc::new(shared);
         let (makes, link) = stores::stores(&shared)?;
         let mut makes = makes.into_iter();
         let (mut ways, wires): (Vec<_>, Vec<_>) = (0..shards).map(|_| Wires::new()).unzip();

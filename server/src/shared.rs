@@ -1,9 +1,9 @@
 //! What every shard of one bus has in common: configuration, clock, identity, telemetry, and a few counts.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arqonbus_protocol::{ClientId, ErrorCode, MessageId, Timestamp, Topic, Welcome};
+use arqonbus_protocol::{ClientId, ErrorCode, MessageId, StorageState, Timestamp, Topic, Welcome};
 
 use crate::admin::{Phase, Readiness};
 use crate::census::Census;
@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     drain_ends: AtomicU64,
     /// What each shard last told of itself.
     held: Vec<[AtomicU64; HELD]>,
+    /// How each shard's store is, and what was last told of all of them.
+    storage: Mutex<(Vec<StorageState>, StorageState)>,
     /// A promise that this bus breaks, so that a test can show that it would notice.
     #[cfg(any(test, feature = "sim"))]
     pub(crate) sabotage: Option<crate::sim::Sabotage>,
@@ -97,6 +99,7 @@ impl Shared {
             random: AtomicU64::new(chance.random),
             drain_ends: AtomicU64::new(0),
             held: (0..shards).map(|_| Default::default()).collect(),
+            storage: Mutex::new((vec![StorageState::Healthy; shards], StorageState::Healthy)),
             #[cfg(any(test, feature = "sim"))]
             sabotage: None,
         }
@@ -209,6 +212,16 @@ impl Shared {
     /// Lets telemetry know of input that could not be read.
     pub(crate) fn tell_unreadable(&self, who: &Identity, id: Option<MessageId>, code: ErrorCode) {
         self.telemetry.tell(&Signal::Refused { client: Some(who.client), topic: None, command: None, id, code });
+    }
+
+    /// Takes how one shard's store is, and tells how all of them together are where that has changed.
+    pub(crate) fn tell_storage(&self, shard: u16, state: StorageState) {
+        let mut storage = self.storage.lock().unwrap_or_else(PoisonError::into_inner);
+        storage.0[usize::from(shard)] = state;
+        let worst = storage.0.iter().copied().max_by_key(|state| state.severity()).unwrap_or(state);
+        if std::mem::replace(&mut storage.1, worst) != worst {
+            self.telemetry.tell(&Signal::Storage { state: worst });
+        }
     }
 
     /// Takes one shard's gauges, and sets those of the bus: joins, messages and bytes held.

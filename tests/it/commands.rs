@@ -32,6 +32,8 @@ fn that_fail() -> Vec<(&'static str, ErrorCode, Value)> {
     let reserved = json!({"room": "a", "channel": "_b"});
     let bad = json!({"room": "a", "channel": "b/c"});
     let missing = json!({"room": "a", "channel": "missing"});
+    let jobs = json!({"room": "a", "channel": "missing", "group": "g", "epoch": "e", "seqs": [1]});
+    let bad_group = json!({"room": "a", "channel": "b", "group": "_g", "epoch": "e", "seqs": [1]});
     vec![
         ("create_channel", E::InvalidName, reserved),
         ("delete_channel", E::InvalidName, bad.clone()),
@@ -39,6 +41,13 @@ fn that_fail() -> Vec<(&'static str, ErrorCode, Value)> {
         ("join_channel", E::InvalidName, bad),
         ("join_channel", E::UnknownChannel, missing.clone()),
         ("leave_channel", E::NotJoined, missing.clone()),
+        ("leave_channel", E::NotJoined, json!({"room": "a", "channel": "missing", "group": "g"})),
+        ("join_channel", E::InvalidName, json!({"room": "a", "channel": "b", "group": "_g"})),
+        ("join_channel", E::InvalidArgs, json!({"room": "a", "channel": "*", "group": "g"})),
+        ("ack", E::NotHeld, jobs.clone()),
+        ("ack", E::InvalidName, bad_group.clone()),
+        ("nack", E::NotHeld, jobs),
+        ("nack", E::InvalidName, bad_group),
         ("channel_info", E::UnknownChannel, missing.clone()),
         ("members", E::UnknownChannel, missing.clone()),
         ("history", E::UnknownChannel, missing),
@@ -59,7 +68,8 @@ async fn every_command_works() {
     let server = Server::start();
     let _victim = Peer::introduce(&server, json!({"user": "victim"})).await;
     let mut peer = Peer::connect(&server).await;
-    let mut tried = vec!["refresh"];
+    // What settles jobs is tried in `groups`, where there are some.
+    let mut tried = vec!["refresh", "ack", "nack"];
     for (command, args) in that_work() {
         let result = peer.ok(command, args).await;
         assert!(result.is_object(), "{command}: {result}");

@@ -1,68 +1,14 @@
 //! Lost connections and lost processes: every subscriber sees the next message or a gap (G2, G6, G7, G9, G10).
 
 use std::future::Future;
-use std::net::SocketAddr;
-use std::sync::Arc;
 
-use arqonbus_protocol::Topic;
-use arqonbus_tests::checker::{Fault, Recorder, What, assert_kept};
+use arqonbus_tests::checker::Fault;
 use arqonbus_tests::harness::chaos::{Chaos, Cut, Dice, Fate, Plan};
 use arqonbus_tests::harness::clock::eventually;
 use arqonbus_tests::harness::{Process, Reach, Server};
-use arqonbus_tests::load::{Publisher, Subscriber, head};
+use arqonbus_tests::load::Publisher;
+use arqonbus_tests::run::Run;
 use rustix::process::Signal;
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
-
-/// Publishers and subscribers of one topic.
-struct Run {
-    recorder: Recorder,
-    topic: Topic,
-    publishers: JoinSet<()>,
-    subscribers: JoinSet<()>,
-    end: watch::Sender<Option<arqonbus_protocol::Position>>,
-}
-
-impl Run {
-    async fn begin(address: SocketAddr, publishers: u32, subscribers: u32, count: usize) -> Self {
-        let (recorder, topic, ready) = (Recorder::default(), "a:b".parse().unwrap(), Arc::new(Semaphore::new(0)));
-        let (end, until) = watch::channel(None);
-        let mut run = Self { recorder, topic, publishers: JoinSet::new(), subscribers: JoinSet::new(), end };
-        for number in 0..subscribers {
-            let subscriber = Subscriber { number, topic, ready: Arc::clone(&ready), until: until.clone() };
-            run.subscribers.spawn(subscriber.run(address, run.recorder.clone()));
-        }
-        let _ = ready.acquire_many(subscribers).await.unwrap();
-        for number in 0..publishers {
-            let publisher = Publisher { number, topics: vec![topic], count, window: 16 };
-            run.publishers.spawn(publisher.run(address, run.recorder.clone()));
-        }
-        run
-    }
-
-    fn acknowledged(&self) -> usize {
-        self.recorder.history().iter().filter(|seen| matches!(seen.what, What::Ok { .. })).count()
-    }
-
-    /// Waits until so many publishes are acknowledged.
-    async fn reached(&self, acknowledged: usize) {
-        eventually("progress", async || (self.acknowledged() >= acknowledged).then_some(())).await;
-    }
-
-    /// Waits until everything is published and received, and checks what everybody saw.
-    async fn check(self, bus: &impl Reach) {
-        self.publishers.join_all().await;
-        let head = head(bus, self.topic).await;
-        self.end.send_replace(Some(head));
-        self.subscribers.join_all().await;
-        self.recorder.note(What::Settled { topic: self.topic, head });
-        assert_kept(&self.recorder.history());
-    }
-
-    fn note(&self, fault: Fault) {
-        self.recorder.note(What::Fault(fault));
-    }
-}
 
 /// Runs a test with the seed from `ARQONBUS_SEED`, or one that is always the same, and prints it.
 #[expect(clippy::print_stdout, reason = "shown where the test fails: how to see the failure again")]
@@ -127,17 +73,11 @@ async fn g06_a_black_hole_loses_nothing() {
         .await;
         let run = Run::begin(chaos.address(), 2, 2, 200).await;
         run.note(Fault::Flap);
-        run.publishers_done().await;
+        eventually("the end of publishing", async || (run.acknowledged() >= 400).then_some(())).await;
         chaos.flap();
         run.check(&server).await;
     })
     .await;
-}
-
-impl Run {
-    async fn publishers_done(&self) {
-        eventually("the end of publishing", async || (self.acknowledged() >= 400).then_some(())).await;
-    }
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod dedup;
 mod drain;
 mod exclude_sender;
 mod faults;
+mod groups;
 mod heartbeat;
 mod history;
 mod hostile;

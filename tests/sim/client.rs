@@ -240,6 +240,9 @@ impl Client {
             | Event::Inbox(_)
             | Event::Missed { .. }
             | Event::Replied { .. }
+            | Event::Job { .. }
+            | Event::JobsLost { .. }
+            | Event::Settled { .. }
             | Event::Answered { .. } => panic!("nobody asked for {event:?}"),
         }
     }

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, reason = "a run is shown where that is asked for")]
 
 mod client;
+mod groups;
 mod plan;
 mod sabotage;
 mod world;
@@ -16,7 +17,7 @@ use proptest::test_runner::{Config, FileFailurePersistence};
 
 use plan::{Kind, Plan, plans};
 
-fn cases(default: u32) -> Config {
+pub(crate) fn cases(default: u32) -> Config {
     let cases = std::env::var("ARQONBUS_MODEL_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     Config { cases, max_shrink_iters: 20_000, failure_persistence: Some(Box::new(FileFailurePersistence::Off)), ..Config::default() }
 }

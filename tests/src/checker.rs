@@ -71,9 +71,16 @@ struct Publish {
     invoked: Duration,
     /// In which of the incarnations between restarts it was invoked.
     incarnation: u32,
-    acked: Option<Duration>,
+    /// When, and in which epoch: what memory acknowledged in an outage has another place in the log that it is given back to.
+    acked: Option<(Duration, Epoch)>,
     refused: bool,
     position: Option<Position>,
+}
+
+impl Publish {
+    fn acked_in(&self, epoch: Epoch) -> Option<Duration> {
+        self.acked.filter(|(_, of)| *of == epoch).map(|(at, _)| at)
+    }
 }
 
 /// One subscription to one topic.
@@ -118,10 +125,9 @@ impl Checker {
             What::Settled { topic, head } => self.settled(topic, head),
             What::Fault(fault) => {
                 self.gaps_justified |= fault.justifies_gaps();
-                if fault == Fault::Restart {
-                    self.incarnation += 1;
-                    self.restarted = true;
-                }
+                // Memory has other epochs than the store that is away.
+                self.restarted |= matches!(fault, Fault::Restart | Fault::Outage);
+                self.incarnation += u32::from(fault == Fault::Restart);
             }
         }
     }
@@ -142,7 +148,7 @@ impl Checker {
         let Some(publish) = self.publishes.get_mut(&id) else {
             return self.blame(P::G5Genuine, format!("an ack of {id}, which nobody published"));
         };
-        publish.acked.get_or_insert(at);
+        publish.acked.get_or_insert((at, position.epoch));
         let topic = publish.topic;
         self.place(id, topic, position);
     }
@@ -186,7 +192,8 @@ impl Checker {
     fn begins_at_head(&mut self, key: (u32, Topic), start: Position, invoked: Duration) {
         let log = self.log.get(&(key.1, start.epoch));
         let late = log.and_then(|log| {
-            log.range(start.seq + 1..).find(|(_, id)| self.publishes.get(id).and_then(|publish| publish.acked).is_some_and(|acked| acked < invoked))
+            log.range(start.seq + 1..)
+                .find(|(_, id)| self.publishes.get(id).and_then(|publish| publish.acked).is_some_and(|(acked, _)| acked < invoked))
         });
         if let Some((seq, id)) = late {
             let evidence = format!("{key:?} began at {}, though {id} at {seq} had been acknowledged before", show(start));
@@ -302,7 +309,7 @@ impl Checker {
                         "{later} was acknowledged at {acked:?}, before {id} was sent, but {id} is at {seq} of {topic}, {epoch}, before it"
                     ));
                 }
-                if let Some(acked) = publish.acked.filter(|acked| earliest_ack.is_none_or(|(earliest, _)| *acked < earliest)) {
+                if let Some(acked) = publish.acked_in(*epoch).filter(|acked| earliest_ack.is_none_or(|(earliest, _)| *acked < earliest)) {
                     earliest_ack = Some((acked, *id));
                 }
             }

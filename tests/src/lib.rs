@@ -5,3 +5,4 @@
 pub mod checker;
 pub mod harness;
 pub mod load;
+pub mod run;

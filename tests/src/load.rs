@@ -18,6 +18,33 @@ use crate::harness::{Peer, Reach};
 /// After so long without a word a publisher or subscriber takes its connection for lost.
 const IMPATIENCE: Duration = Duration::from_secs(3);
 
+/// The nodes of a bus. Whoever loses one goes to the next.
+#[derive(Debug, Clone)]
+pub struct Nodes {
+    addresses: Arc<[SocketAddr]>,
+    next: usize,
+}
+
+impl From<SocketAddr> for Nodes {
+    fn from(address: SocketAddr) -> Self {
+        Self { addresses: Arc::new([address]), next: 0 }
+    }
+}
+
+impl Nodes {
+    /// These, beginning with the one at `first`, counted round.
+    #[must_use]
+    pub fn of(addresses: &[SocketAddr], first: usize) -> Self {
+        Self { addresses: addresses.into(), next: first }
+    }
+
+    fn next(&mut self) -> SocketAddr {
+        let address = self.addresses[self.next % self.addresses.len()];
+        self.next += 1;
+        address
+    }
+}
+
 /// What a publisher is to do.
 #[derive(Debug, Clone)]
 pub struct Publisher {
@@ -39,10 +66,11 @@ struct Pending {
 impl Publisher {
     /// Publishes everything, and returns when all of it is acknowledged. After a lost connection it resends what is not, in order, under the
     /// same ids.
-    pub async fn run(self, bus: SocketAddr, recorder: Recorder) {
+    pub async fn run(self, bus: impl Into<Nodes>, recorder: Recorder) {
+        let mut nodes = bus.into();
         let (mut pending, mut sent) = (VecDeque::new(), 0);
         while sent < self.count || !pending.is_empty() {
-            let mut peer = reconnect(bus, &json!({"user": format!("publisher-{}", self.number)})).await;
+            let mut peer = reconnect(&mut nodes, &json!({"user": format!("publisher-{}", self.number)})).await;
             self.converse(&mut peer, &recorder, &mut pending, &mut sent).await;
         }
     }
@@ -108,10 +136,10 @@ pub struct Subscriber {
 
 impl Subscriber {
     /// Receives until it holds the last position. After a lost connection it goes on from what it holds.
-    pub async fn run(mut self, bus: SocketAddr, recorder: Recorder) {
-        let mut cursor = None;
+    pub async fn run(mut self, bus: impl Into<Nodes>, recorder: Recorder) {
+        let (mut nodes, mut cursor) = (bus.into(), None);
         while cursor.is_none() || *self.until.borrow() != cursor {
-            let mut peer = reconnect(bus, &json!({"batch": self.number.is_multiple_of(2)})).await;
+            let mut peer = reconnect(&mut nodes, &json!({"batch": self.number.is_multiple_of(2)})).await;
             let first = cursor.is_none();
             if self.join(&mut peer, &recorder, &mut cursor).await.is_none() {
                 continue;
@@ -169,15 +197,15 @@ impl Subscriber {
 
 /// Waits until all publishing is done and everybody holds everything, then notes where the logs ended.
 pub async fn head(bus: &impl Reach, topic: Topic) -> Position {
-    let mut peer = reconnect(bus.address(), &json!({})).await;
+    let mut peer = reconnect(&mut bus.address().into(), &json!({})).await;
     let info = peer.ok("channel_info", json!({"room": topic.room, "channel": topic.channel})).await;
     crate::harness::peer::position(&info["head"])
 }
 
-async fn reconnect(bus: SocketAddr, args: &Value) -> Peer {
+async fn reconnect(nodes: &mut Nodes, args: &Value) -> Peer {
     within(PATIENCE, "a connection", async {
         loop {
-            if let Ok(Some(peer)) = timeout(IMPATIENCE, Peer::try_introduce(&bus, args)).await {
+            if let Ok(Some(peer)) = timeout(IMPATIENCE, Peer::try_introduce(&nodes.next(), args)).await {
                 return peer;
             }
             sleep(Duration::from_millis(5)).await;

@@ -183,6 +183,18 @@ pub enum StorageState {
     Healing,
 }
 
+impl StorageState {
+    /// Puts the states in order: of several parts of one server, the worst is told.
+    #[must_use]
+    pub const fn severity(self) -> u8 {
+        match self {
+            Self::Healthy => 0,
+            Self::Healing => 1,
+            Self::Degraded => 2,
+        }
+    }
+}
+
 /// `refresh`: new credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RefreshArgs {

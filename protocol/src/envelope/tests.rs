@@ -107,3 +107,15 @@ fn a_position_can_be_put_in_later() {
     delivery.encode_into(&mut late);
     assert_eq!(String::from_utf8(early), String::from_utf8(late));
 }
+
+#[test]
+fn an_ack_is_written_as_any_other_answer() {
+    let position = crate::Position { epoch: "k3v9x2".parse().unwrap(), seq: 1_234_567 };
+    for position in [None, Some(position)] {
+        for (durability, duplicate) in [(crate::Durability::None, false), (crate::Durability::Memory, true)] {
+            let result = crate::PublishResult { position, durability, duplicate };
+            let id = "arq_01JD0000000000000000000000".parse().unwrap();
+            assert_eq!(encode_acked(&id, &result), encode_ok(&id, &result));
+        }
+    }
+}

@@ -94,6 +94,15 @@ impl<'o> ObjectWriter<'o> {
         }
     }
 
+    /// An object with at least one member, whose comma makes way for the brace.
+    pub(super) fn object(&mut self, key: &str, write: impl FnOnce(&mut ObjectWriter<'_>)) {
+        self.key(key);
+        let brace = self.out.len();
+        write(&mut ObjectWriter::within(self.out));
+        self.out[brace] = b'{';
+        self.out.push(b'}');
+    }
+
     pub(super) fn close(self) {
         self.out.push(b'}');
     }

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import os as _os
 
-from ._arqonbus import Ack, Deleted, Gap, Message, Missed, Position, Presence, __version__, after_fork_in_child
+from ._arqonbus import Ack, Deleted, Gap, Lost, Message, Missed, Position, Presence, __version__, after_fork_in_child
 from ._bus import Bus, connect
 from ._history import History
-from ._options import ConnectOptions, HistoryOptions, JoinOptions, RequestOptions, SendOptions, State
+from ._jobs import Job, Jobs, WorkItem
+from ._options import ConnectOptions, GroupOptions, HistoryOptions, JoinOptions, RequestOptions, SendOptions, State
 from ._respond import Responder
 from ._topic import Inbox, Item, Topic
 from .errors import (
@@ -48,12 +49,16 @@ __all__ = [
     "Forked",
     "Full",
     "Gap",
+    "GroupOptions",
     "History",
     "HistoryOptions",
     "Inbox",
     "Invalid",
     "Item",
+    "Job",
+    "Jobs",
     "JoinOptions",
+    "Lost",
     "Message",
     "Missed",
     "NotSent",
@@ -67,6 +72,7 @@ __all__ = [
     "Topic",
     "Unknown",
     "Unreachable",
+    "WorkItem",
     "__version__",
     "connect",
 ]

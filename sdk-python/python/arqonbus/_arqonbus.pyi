@@ -13,6 +13,8 @@ __all__ = [
     "Ended",
     "Gap",
     "History",
+    "Job",
+    "Lost",
     "Message",
     "Missed",
     "Position",
@@ -153,6 +155,25 @@ class Missed:
     def count(self) -> int: ...
 
 @final
+class Job:
+    """A message in the care of this client, until it is settled."""
+
+    @property
+    def message(self) -> Message: ...
+    @property
+    def delivery(self) -> int: ...
+    def ack(self, future: asyncio.Future[Any]) -> None: ...
+    def nack(self, delay: float | None, reason: str | None, dead: bool, future: asyncio.Future[Any]) -> None: ...
+
+@final
+class Lost:
+    """Jobs that this client held, and had said nothing about, went to others."""
+
+    __match_args__: ClassVar[tuple[Literal["count"]]]
+    @property
+    def count(self) -> int: ...
+
+@final
 class Ended:
     """The end of a subscription, for the package only."""
 
@@ -183,6 +204,8 @@ class Subscription:
 
     @property
     def topics(self) -> list[tuple[str, Position, Position]]: ...
+    @property
+    def group(self) -> str | None: ...
     def take(self, items_max: int) -> list[Any]: ...
     def wait(self, future: asyncio.Future[Any]) -> None: ...
     def leave(self) -> None: ...

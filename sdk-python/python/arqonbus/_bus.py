@@ -10,14 +10,15 @@ import warnings
 import weakref
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from . import _arqonbus
 from ._arqonbus import Ack, Message
 from ._commands import Commands
 from ._history import History
+from ._jobs import Jobs
 from ._link import Link, Opening
-from ._options import ConnectOptions, HistoryOptions, JoinOptions, RequestOptions, SendOptions, State, Token, checked
+from ._options import ConnectOptions, GroupOptions, HistoryOptions, JoinOptions, RequestOptions, SendOptions, State, Token, checked
 from ._respond import Answer, Responder
 from ._topic import Inbox, Topic
 from .errors import ArqonBusError, Forked, Full
@@ -202,11 +203,9 @@ class Bus(Commands):
         self._native.request(topic, payload, checked(options, RequestOptions), future)
         return await future  # type: ignore[no-any-return]
 
-    async def request_private(
-        self, to: str, payload: object, *, headers: Mapping[str, str] | None = None, timeout: float | None = None
-    ) -> Message:
+    async def request_private(self, to: str, payload: object, **options: Unpack[RequestOptions]) -> Message:
         """Sends a request to one client (`c_…`) or to a user (`user:ada`), whose inbox gets it; the first reply counts."""
-        return await self.request(f"to/{to}", payload, headers=headers, timeout=timeout)
+        return await self.request(f"to/{to}", payload, **options)
 
     async def reply(self, request: Message, payload: object) -> Ack:
         """Answers a request that was received."""
@@ -224,20 +223,34 @@ class Bus(Commands):
 
     # Subscriptions
 
-    def join(self, pattern: str, **options: Unpack[JoinOptions]) -> Opening[Topic]:
+    @overload
+    def join(self, pattern: str, **options: Unpack[JoinOptions]) -> Opening[Topic]: ...
+    @overload
+    def join(self, pattern: str, *, group: str, **options: Unpack[GroupOptions]) -> Opening[Jobs]: ...
+
+    def join(self, pattern: str, *, group: str | None = None, **options: Any) -> Opening[Topic] | Opening[Jobs]:
         """Joins a topic (`science:explore`) or a pattern (`orders:eu.*`): `async with bus.join(…) as topic`, or `await` it.
 
         `since` begins after a position, `replay` with the last n messages; `JoinOptions` has the others. A reader slower than its
         messages makes the server wait and loses nothing; with `conflate` the oldest of `queue` messages give way, with a gap.
+
+        With `group` the members of that work group share the messages of one topic, and each is one member's `Job` until it is
+        settled; `GroupOptions` has the options.
         """
-        known = checked(options, JoinOptions)
+        known = checked(options, JoinOptions if group is None else GroupOptions)
 
         async def begin() -> Topic:
-            future = self._link.future()
-            self._native.join(pattern, known, future)
-            return Topic(self, await future, pattern)
+            return Topic(self, await self._joined(pattern, known), pattern)
 
-        return Opening(begin)
+        async def work(group: str) -> Jobs:
+            return Jobs(self, await self._joined(pattern, {**known, "group": group}), pattern, group)
+
+        return Opening(begin) if group is None else Opening(lambda: work(group))
+
+    async def _joined(self, pattern: str, options: dict[str, Any]) -> _arqonbus.Subscription:
+        future = self._link.future()
+        self._native.join(pattern, options, future)
+        return await future  # type: ignore[no-any-return]
 
     def inbox(self) -> Opening[Inbox]:
         """Receives private messages and broadcasts, first what came before. Past a bound the oldest give way: `Inbox.on_missed`."""

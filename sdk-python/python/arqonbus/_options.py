@@ -84,6 +84,19 @@ class JoinOptions(TypedDict, total=False):
     """Where the reader is too slow, whether the oldest messages give way, with a gap; else the server waits and nothing is lost."""
 
 
+class GroupOptions(TypedDict, total=False):
+    """How a work group may be joined, beside its name."""
+
+    max_in_flight: int | None
+    """Jobs that may be held unsettled, 1 to 1,000; 16 by default."""
+    since: Position | None
+    """Where a group begins that is not there yet: after this position, else at the head."""
+    replay: int | None
+    """Or with the last so many messages."""
+    queue: int | None
+    """Jobs that wait for the reader at most; never fewer than may be held."""
+
+
 class HistoryOptions(TypedDict, total=False):
     """What part of a history is read, and how."""
 

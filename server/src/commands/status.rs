@@ -18,6 +18,7 @@ impl Home {
             joins: self.lanes.iter().map(|(_, lane)| lane.members.len() as u64).sum(),
             held_messages: held.messages,
             held_bytes: held.bytes,
+            storage: Some((self.store.kind(), held.state)),
         };
         self.egress.part(asked.conn, gather, Part::Status(part));
     }
@@ -28,6 +29,7 @@ pub(crate) fn merge(shared: &Shared, parts: &[StatusPart]) -> StatusResult {
     let rooms: BTreeSet<_> = parts.iter().flat_map(|part| &part.rooms).collect();
     let sum = |count: fn(&StatusPart) -> u64| parts.iter().map(count).sum();
     let metrics = &shared.metrics;
+    let storage = parts.iter().filter_map(|part| part.storage);
     StatusResult {
         version: env!("CARGO_PKG_VERSION").into(),
         node: shared.node,
@@ -41,8 +43,8 @@ pub(crate) fn merge(shared: &Shared, parts: &[StatusPart]) -> StatusResult {
         messages_out: metrics.messages_out.value(),
         queued_bytes: metrics.outbox_bytes.value(),
         storage: StorageStatus {
-            kind: "memory".into(),
-            state: StorageState::Healthy,
+            kind: storage.clone().next().map_or("memory", |(kind, _)| kind).into(),
+            state: storage.map(|(_, state)| state).max_by_key(|state| state.severity()).unwrap_or(StorageState::Healthy),
             messages: sum(|part| part.held_messages),
             bytes: sum(|part| part.held_bytes),
         },

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{ChannelSummary, CloseCode, Group, MessageId, NodeStatus, Position, Refusal, Room, TopicStart};
+use arqonbus_protocol::{ChannelSummary, CloseCode, Group, MessageId, NodeStatus, Position, Refusal, Room, StorageState, TopicStart};
 use bytes::Bytes;
 
 use crate::peers::letter::{Answer, RoomPart};
@@ -32,8 +32,6 @@ pub(crate) enum Delivery {
     Part { conn: Key, gather: u32, part: Part },
     /// Go on with this question, for as long as the connection is there.
     Ask { conn: Key, next: Box<(ShardId, Op)> },
-    /// For other nodes: only to the shard that stands for them.
-    Abroad(Box<Abroad>),
     /// A connection enters a work group, and is answered.
     EnterGroup { lane: LaneId, conn: Key, group: Group, request_id: MessageId, reply: Bytes, gap: Option<Bytes> },
     /// A member's jobs, after what it has to be told before.
@@ -42,6 +40,8 @@ pub(crate) enum Delivery {
     ExitGroup { lane: LaneId, conn: Key, group: Group, reply: Option<Bytes> },
     /// Go on with this question, whoever is there.
     Relay { next: Box<(ShardId, Op)> },
+    /// For other nodes: only to the shard that stands for them.
+    Abroad(Box<Abroad>),
     /// Close a connection.
     Close { conn: Key, code: CloseCode },
 }
@@ -139,4 +139,6 @@ pub(crate) struct StatusPart {
     pub(crate) joins: u64,
     pub(crate) held_messages: u64,
     pub(crate) held_bytes: u64,
+    /// What keeps it, and how that is.
+    pub(crate) storage: Option<(&'static str, StorageState)>,
 }

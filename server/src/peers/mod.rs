@@ -197,8 +197,8 @@ impl Peers {
             | Op::Unname { .. }
             | Op::CatchUp { .. }
             | Op::Part { .. }
-            | Op::PartPatterns { .. }
             | Op::PartGroup { .. }
+            | Op::PartPatterns { .. }
             | Op::Register { .. }
             | Op::Unregister { .. }
             | Op::RegisterUser { .. }
@@ -226,8 +226,8 @@ impl Peers {
             | Delivery::EnterGroup { .. }
             | Delivery::Jobs { .. }
             | Delivery::ExitGroup { .. }
-            | Delivery::Relay { .. }
             | Delivery::Ask { .. }
+            | Delivery::Relay { .. }
             | Delivery::Close { .. } => {}
         }
     }

@@ -9,6 +9,7 @@ use arqonbus_protocol::{
 };
 use bytes::Bytes;
 
+use super::groups::GroupOp;
 use super::op::{Asked, LaneOp, PublishOp};
 use super::{ConnId, Home};
 use crate::fanout::{Delivery, Part};
@@ -241,12 +242,13 @@ impl Home {
             LaneOp::Create { .. } | LaneOp::Delete { .. } | LaneOp::Info { .. } | LaneOp::History { .. } | LaneOp::Members { .. } => true,
             LaneOp::Publish(publish) if publish.request => !publish.asked_abroad,
             LaneOp::Publish(publish) => !publish.asked.who.is_node() && !topic.is_reserved() && !self.shared.config.creates_on_use(topic),
-            LaneOp::Join(_) | LaneOp::Group(_) => !topic.is_reserved() && !self.shared.may_be_joined(topic),
+            LaneOp::Join(_) | LaneOp::Group(GroupOp::Join(_)) => !topic.is_reserved() && !self.shared.may_be_joined(topic),
             LaneOp::Leave { .. }
             | LaneOp::CatchUp { .. }
             | LaneOp::Born { .. }
             | LaneOp::Ended { .. }
             | LaneOp::LeavePattern { .. }
+            | LaneOp::Group(_)
             | LaneOp::Unname { .. } => false,
         }
     }

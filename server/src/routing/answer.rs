@@ -1,6 +1,6 @@
 //! The way out of a home: deliveries by shard, and the few shapes of an answer.
 
-use arqonbus_protocol::{Refusal, encode_ok, encode_refused};
+use arqonbus_protocol::{PublishResult, Refusal, encode_acked, encode_ok, encode_refused};
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -39,6 +39,11 @@ impl Egress {
     /// Answers a request that was carried out.
     pub(crate) fn ok(&mut self, asked: &Asked, result: &impl Serialize) {
         self.send(asked.conn, encode_ok(&asked.request_id, result));
+    }
+
+    /// Answers a publish that was carried out.
+    pub(crate) fn acked(&mut self, asked: &Asked, result: &PublishResult) {
+        self.send(asked.conn, encode_acked(&asked.request_id, result));
     }
 
     /// Answers a request that was not.

@@ -18,6 +18,7 @@ impl Home {
         if lane.gather(body) {
             self.gathered.push(key);
         }
+        self.stock(key);
     }
 
     /// Tells a lane's members that what lies between its head and `head` does not come.
@@ -35,5 +36,6 @@ impl Home {
             lane.fan(&Arc::from([event]), None, &mut self.egress);
             self.shared.telemetry.tell(&Signal::Gap { client: self.shared.node, topic: *topic, reason });
         }
+        self.stock(key);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{ErrorCode, Position, Refusal, Timestamp, Topic};
+use arqonbus_protocol::{ErrorCode, Position, Refusal, StorageState, Timestamp, Topic};
 use indexmap::IndexSet;
 
 use super::directory::Directory;
@@ -53,6 +53,8 @@ pub(crate) struct Home {
     pub(crate) upkeep_from: usize,
     /// Ids forgotten early, as far as telemetry knows.
     pub(crate) told_evicted: u64,
+    /// How the store was when it was last looked at.
+    pub(crate) storage_state: StorageState,
 }
 
 /// What was done since the metrics were last told.
@@ -92,6 +94,7 @@ impl Home {
             timestamp,
             upkeep_from: 0,
             told_evicted: 0,
+            storage_state: StorageState::Healthy,
         }
     }
 

@@ -81,7 +81,7 @@ impl Home {
         }
         if publish.ack {
             let durability = if is_held { self.durability(key) } else { Durability::None };
-            self.egress.ok(&publish.asked, &PublishResult { position: Some(position), durability, duplicate });
+            self.egress.acked(&publish.asked, &PublishResult { position: Some(position), durability, duplicate });
         }
     }
 

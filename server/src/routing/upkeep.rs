@@ -121,4 +121,12 @@ impl Home {
         let joins = self.lanes.iter().map(|(_, lane)| lane.members.len() as u64).sum();
         self.shared.tell_held(self.shard, [joins, status.messages, status.bytes]);
     }
+
+    /// Lets everybody know how the store is, where that has changed.
+    pub(crate) fn tell_storage(&mut self) {
+        let state = self.store.state();
+        if std::mem::replace(&mut self.storage_state, state) != state {
+            self.shared.tell_storage(self.shard, state);
+        }
+    }
 }

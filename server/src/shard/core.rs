@@ -234,7 +234,10 @@ impl Core {
         self.tick();
         for _ in 0..ANSWERS_AT_ONCE {
             let now = self.home.now;
-            let Poll::Ready(told) = self.home.store.poll_told(now, cx) else { return self.carry() };
+            let Poll::Ready(told) = self.home.store.poll_told(now, cx) else {
+                self.home.tell_storage();
+                return self.carry();
+            };
             self.home.hear(told);
         }
         self.carry();

@@ -80,6 +80,20 @@ pub enum Sabotage {
     LoseJobsOfTheDead,
 }
 
+/// Serves a real bus that breaks a promise; otherwise as [`crate::run`].
+///
+/// # Errors
+/// As [`crate::run`].
+#[cfg(feature = "sabotage")]
+pub async fn run_sabotaged(
+    listener: tokio::net::TcpListener,
+    config: Config,
+    sabotage: Option<Sabotage>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), crate::RunError> {
+    crate::bus::run_sabotaged(listener, config, sabotage, shutdown).await
+}
+
 /// How a bus is begun.
 #[derive(Debug, Clone)]
 pub struct Setup {

@@ -17,7 +17,7 @@ pub mod suite;
 
 use std::task::{Context, Poll};
 
-use arqonbus_protocol::{ClientId, Direction, Durability, Epoch, GapReason, Position, StorageStatus, Timestamp, Topic};
+use arqonbus_protocol::{ClientId, Direction, Durability, Epoch, GapReason, Position, StorageState, StorageStatus, Timestamp, Topic};
 use bytes::Bytes;
 
 pub use budget::{Budget, StoreCounters};
@@ -262,6 +262,11 @@ pub trait Store {
 
     /// How it is, and what it holds.
     fn status(&self) -> StorageStatus;
+
+    /// How it is; cheap enough to be asked after everything that it tells.
+    fn state(&self) -> StorageState {
+        StorageState::Healthy
+    }
 }
 
 /// Makes epochs that no other log of this process, nor of another with other `salt`, has had.

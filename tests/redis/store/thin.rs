@@ -4,12 +4,12 @@ use arqonbus_tests::harness::Peer;
 use arqonbus_tests::harness::redis::Redis;
 use serde_json::json;
 
-use super::node;
+use super::Node;
 
 #[tokio::test]
 async fn a_message_is_kept_acknowledged_and_read() {
     let redis = Redis::start().await;
-    let bus = node(&redis);
+    let bus = Node::of(&redis);
     let mut peer = Peer::joined(&bus, "science:explore").await;
     let ack = peer.publish("science:explore", json!({"n": 1})).await;
     assert_eq!((&ack["seq"], &ack["durability"], &ack["duplicate"]), (&json!(1), &json!("redis"), &json!(false)), "{ack}");
@@ -21,7 +21,7 @@ async fn a_message_is_kept_acknowledged_and_read() {
 #[tokio::test]
 async fn what_one_node_takes_all_nodes_deliver_in_one_order() {
     let redis = Redis::start().await;
-    let (a, b) = (node(&redis), node(&redis));
+    let (a, b) = (Node::of(&redis), Node::of(&redis));
     let (mut on_a, mut on_b) = (Peer::joined(&a, "r:c").await, Peer::joined(&b, "r:c").await);
     for n in 0..20 {
         let publisher = if n % 2 == 0 { &mut on_a } else { &mut on_b };
@@ -35,13 +35,13 @@ async fn what_one_node_takes_all_nodes_deliver_in_one_order() {
 #[tokio::test]
 async fn history_outlives_the_node_and_a_client_resumes_on_another() {
     let redis = Redis::start().await;
-    let a = node(&redis);
+    let a = Node::of(&redis);
     let mut peer = Peer::joined(&a, "r:c").await;
     let first = peer.publish_at("r:c", json!(1)).await;
     peer.publish("r:c", json!(2)).await;
     drop(peer);
     a.stop().await;
-    let b = node(&redis);
+    let b = Node::of(&redis);
     let mut peer = Peer::connect(&b).await;
     peer.join_with("r:c", json!({"since": first})).await;
     peer.publish("r:c", json!(3)).await;

@@ -106,6 +106,8 @@ pub enum Fault {
     Restart,
     /// More was published than history holds while somebody was away.
     Trim,
+    /// The shared store was away for a while.
+    Outage,
 }
 
 impl Fault {
@@ -113,7 +115,7 @@ impl Fault {
     #[must_use]
     pub fn justifies_gaps(self) -> bool {
         match self {
-            Self::Restart | Self::Trim => true,
+            Self::Restart | Self::Trim | Self::Outage => true,
             Self::Flap => false,
         }
     }

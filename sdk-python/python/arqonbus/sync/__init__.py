@@ -16,8 +16,8 @@ Each bus has one thread with an event loop of its own. Its methods may be called
 
 from __future__ import annotations
 
-from .._arqonbus import Ack, Deleted, Gap, Message, Missed, Position, Presence
-from .._options import ConnectOptions, HistoryOptions, JoinOptions, RequestOptions, SendOptions, State
+from .._arqonbus import Ack, Deleted, Gap, Lost, Message, Missed, Position, Presence
+from .._options import ConnectOptions, GroupOptions, HistoryOptions, JoinOptions, RequestOptions, SendOptions, State
 from .._topic import Item
 from ..errors import (
     ArqonBusError,
@@ -33,6 +33,7 @@ from ..errors import (
     Unreachable,
 )
 from ._bus import Bus, Responder, connect
+from ._jobs import Job, Jobs, WorkItem
 from ._streams import History, Inbox, Topic
 
 __all__ = [
@@ -47,12 +48,16 @@ __all__ = [
     "Forked",
     "Full",
     "Gap",
+    "GroupOptions",
     "History",
     "HistoryOptions",
     "Inbox",
     "Invalid",
     "Item",
+    "Job",
+    "Jobs",
     "JoinOptions",
+    "Lost",
     "Message",
     "Missed",
     "NotSent",
@@ -66,5 +71,6 @@ __all__ = [
     "Topic",
     "Unknown",
     "Unreachable",
+    "WorkItem",
     "connect",
 ]

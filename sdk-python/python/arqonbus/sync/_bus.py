@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from .. import _bus, _respond
 from .._arqonbus import Ack, Message
 from .._options import State
 from .._portal import Portal
 from ..errors import ArqonBusError
+from ._jobs import Jobs
 from ._streams import History, Inbox, Topic
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from .. import wire
-    from .._options import ConnectOptions, HistoryOptions, JoinOptions, RequestOptions, SendOptions
+    from .._options import ConnectOptions, GroupOptions, HistoryOptions, JoinOptions, RequestOptions, SendOptions
 
 
 def connect(url: str, **options: Unpack[ConnectOptions]) -> Bus:
@@ -92,11 +93,9 @@ class Bus:
         """Sends a request and gives the reply."""
         return self._portal.call(self._bus.request(topic, payload, **options))
 
-    def request_private(
-        self, to: str, payload: object, *, headers: Mapping[str, str] | None = None, timeout: float | None = None
-    ) -> Message:
+    def request_private(self, to: str, payload: object, **options: Unpack[RequestOptions]) -> Message:
         """Sends a request to one client (`c_…`) or to a user (`user:ada`), whose inbox gets it; the first reply counts."""
-        return self._portal.call(self._bus.request_private(to, payload, headers=headers, timeout=timeout))
+        return self._portal.call(self._bus.request_private(to, payload, **options))
 
     def reply(self, request: Message, payload: object) -> Ack:
         """Answers a request that was received."""
@@ -116,9 +115,16 @@ class Bus:
 
         return decorate
 
-    def join(self, pattern: str, **options: Unpack[JoinOptions]) -> Topic:
-        """Joins a topic or a pattern; see `arqonbus.Bus.join`."""
-        return Topic(self._portal, self._portal.open(self._bus.join(pattern, **options)))
+    @overload
+    def join(self, pattern: str, **options: Unpack[JoinOptions]) -> Topic: ...
+    @overload
+    def join(self, pattern: str, *, group: str, **options: Unpack[GroupOptions]) -> Jobs: ...
+
+    def join(self, pattern: str, *, group: str | None = None, **options: Any) -> Topic | Jobs:
+        """Joins a topic, a pattern or, with `group`, a work group; see `arqonbus.Bus.join`."""
+        if group is not None:
+            return Jobs(self._portal, self._portal.open(self._bus.join(pattern, group=group, **cast("GroupOptions", options))))
+        return Topic(self._portal, self._portal.open(self._bus.join(pattern, **cast("JoinOptions", options))))
 
     def inbox(self) -> Inbox:
         """Receives private messages and broadcasts."""

@@ -5,6 +5,7 @@
 
 mod bounds;
 mod dedup;
+mod groups;
 mod order;
 mod pages;
 mod prompt;
@@ -20,9 +21,11 @@ use arqonbus_protocol::{
 use arqonbus_protocol::{Timestamp, Topic};
 use bytes::Bytes;
 
-use super::{Appended, Bound, Entry, Fingerprint, LogSettings, LogState, Page, ReadRange, StoreError};
+use super::{Appended, Bound, Entry, Fingerprint, GroupAnswer, GroupStore, LogSettings, LogState, Page, Progress, ReadRange, StoreError, Ticket};
 
 pub use prompt::Prompt;
+
+use crate::clock::Moment;
 
 /// A store under test with a clock of its own. Each question is answered when it returns.
 pub trait Harness {
@@ -65,6 +68,9 @@ pub trait Harness {
     /// What the store answered.
     fn delete(&mut self, topic: &Topic) -> Result<(), StoreError>;
 
+    /// Asks about a work group, and waits for the answer; `None` where the store has no groups.
+    fn group(&mut self, ask: &mut GroupQuestion<'_>) -> Option<Result<GroupAnswer, StoreError>>;
+
     /// See [`Store::is_forgettable`](super::Store::is_forgettable).
     fn is_forgettable(&mut self, topic: &Topic) -> bool;
 
@@ -74,6 +80,9 @@ pub trait Harness {
     /// See [`Store::status`](super::Store::status).
     fn status(&self) -> StorageStatus;
 }
+
+/// One question about a work group.
+pub type GroupQuestion<'a> = dyn FnMut(&mut dyn GroupStore, Moment, Ticket) -> Progress<GroupAnswer> + 'a;
 
 /// One promise: panics where the store breaks it.
 pub type Case = fn(&mut dyn Harness);
@@ -96,6 +105,11 @@ cases! {
         a_clock_set_back_loses_and_repeats_nothing a_page_ends_at_its_bytes_but_gives_one;
     dedup: the_same_again_is_a_duplicate the_same_id_with_another_content_is_a_conflict without_a_fingerprint_all_is_stored
         the_window_ends ids_are_remembered_longer_than_entries ids_are_forgotten_with_their_log the_latest_ids_are_remembered;
+    groups: each_job_is_given_to_one_holder_as_it_was_appended a_claim_keeps_to_its_bytes_but_gives_one what_is_done_is_given_to_nobody
+        what_came_back_is_given_first_in_order_and_counts_on what_is_held_too_long_comes_back_and_not_before what_is_put_off_rests_for_that_long
+        only_its_holder_settles_a_job after_so_many_deliveries_a_job_is_dead a_group_begins_where_it_is_told_and_then_goes_on
+        past_the_bound_of_what_is_pending_nothing_new_is_given a_trimmed_past_is_told_once a_group_ends_when_it_is_forgotten_and_with_its_log
+        groups_do_not_touch_each_other a_log_with_a_group_is_not_forgotten;
 }
 
 /// Runs every case on a fresh harness; gives the names of those that failed, each with why.

@@ -2,9 +2,9 @@
 
 use arqonbus_protocol::{Durability, StorageStatus, Topic};
 
-use super::Harness;
+use super::{GroupQuestion, Harness};
 use crate::clock::Moment;
-use crate::storage::{Appended, Entry, Fingerprint, LogSettings, LogState, Page, Progress, ReadRange, Store, StoreError, Ticket};
+use crate::storage::{Appended, Entry, Fingerprint, GroupAnswer, LogSettings, LogState, Page, Progress, ReadRange, Store, StoreError, Ticket};
 
 /// A store that answers at once, and moments that pass when told.
 #[derive(Debug)]
@@ -75,6 +75,11 @@ impl<S: Store> Harness for Prompt<S> {
     fn delete(&mut self, topic: &Topic) -> Result<(), StoreError> {
         let ticket = self.ticket();
         answer(self.store.delete(topic, ticket))
+    }
+
+    fn group(&mut self, ask: &mut GroupQuestion<'_>) -> Option<Result<GroupAnswer, StoreError>> {
+        let (ticket, now) = (self.ticket(), self.now);
+        Some(answer(ask(self.store.groups()?, now, ticket)))
     }
 
     fn is_forgettable(&mut self, topic: &Topic) -> bool {

@@ -2,6 +2,8 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "each place has its few faults; the others change nothing there")]
 
+mod groups;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -10,8 +12,8 @@ use arqonbus_protocol::{Durability, Epoch, StorageStatus, Topic};
 use super::{CASES, Harness, Prompt, failures};
 use crate::clock::Moment;
 use crate::storage::{
-    Appended, Bound, Budget, Entry, Fingerprint, LogSettings, LogState, MemoryStore, Page, Position, Progress, ReadRange, Store, StoreCounters,
-    Ticket,
+    Appended, Bound, Budget, Entry, Fingerprint, GroupStore, LogSettings, LogState, MemoryStore, Page, Position, Progress, ReadRange, Store,
+    StoreCounters, Ticket,
 };
 
 const CAP: u64 = 1 << 20;
@@ -48,6 +50,23 @@ enum Fault {
     ClaimsDurability,
     MixesTopics,
     MakesUpIds,
+    GivesTwice,
+    JobsOfAnyBytes,
+    JobsWithoutBody,
+    JobsAreAlwaysNew,
+    NothingIsDone,
+    NothingRests,
+    NothingIsDead,
+    KeepsJobsOfTheGone,
+    HoldsForEver,
+    HoldsTooShortly,
+    AnybodySettles,
+    GroupsBeginAtTheHead,
+    PendsWithoutBound,
+    GroupsTrimSilently,
+    ForgetsNoGroup,
+    OneGroupForAll,
+    MiscountsPending,
 }
 
 /// A memory store with one fault.
@@ -167,6 +186,10 @@ impl Store for Broken {
         self.inner.close(topic);
     }
 
+    fn groups(&mut self) -> Option<&mut dyn GroupStore> {
+        Some(self)
+    }
+
     fn is_forgettable(&mut self, topic: &Topic, now: Moment) -> bool {
         self.inner.is_forgettable(&self.topic(topic), now) || self.fault == Fault::ForgetsWhatItHolds
     }
@@ -220,6 +243,24 @@ const TABLE: &[(Fault, &[&str])] = &[
     (Fault::ClaimsDurability, &["a_log_of_nothing_counts_on_and_holds_nothing"]),
     (Fault::MixesTopics, &["topics_do_not_touch_each_other"]),
     (Fault::MakesUpIds, &["without_a_fingerprint_all_is_stored"]),
+    (Fault::GivesTwice, &["each_job_is_given_to_one_holder_as_it_was_appended"]),
+    (Fault::JobsOfAnyBytes, &["a_claim_keeps_to_its_bytes_but_gives_one"]),
+    (Fault::JobsWithoutBody, &["each_job_is_given_to_one_holder_as_it_was_appended"]),
+    (Fault::JobsAreAlwaysNew, &["what_came_back_is_given_first_in_order_and_counts_on", "what_is_done_is_given_to_nobody"]),
+    (Fault::NothingIsDone, &["what_is_done_is_given_to_nobody"]),
+    (Fault::NothingRests, &["what_is_put_off_rests_for_that_long"]),
+    (Fault::NothingIsDead, &["after_so_many_deliveries_a_job_is_dead"]),
+    (Fault::KeepsJobsOfTheGone, &["what_came_back_is_given_first_in_order_and_counts_on", "what_is_done_is_given_to_nobody"]),
+    (Fault::HoldsForEver, &["what_is_held_too_long_comes_back_and_not_before", "what_is_put_off_rests_for_that_long"]),
+    (Fault::HoldsTooShortly, &["what_is_held_too_long_comes_back_and_not_before", "what_is_put_off_rests_for_that_long"]),
+    (Fault::AnybodySettles, &["only_its_holder_settles_a_job"]),
+    (Fault::GroupsBeginAtTheHead, &["a_group_begins_where_it_is_told_and_then_goes_on"]),
+    (Fault::PendsWithoutBound, &["past_the_bound_of_what_is_pending_nothing_new_is_given"]),
+    (Fault::GroupsTrimSilently, &["a_trimmed_past_is_told_once"]),
+    (Fault::ForgetsNoGroup, &["a_group_ends_when_it_is_forgotten_and_with_its_log"]),
+    (Fault::OneGroupForAll, &["groups_do_not_touch_each_other", "a_group_begins_where_it_is_told_and_then_goes_on"]),
+    (Fault::MiscountsPending, &["what_is_done_is_given_to_nobody"]),
+    (Fault::ForgetsWhatItHolds, &["a_log_with_a_group_is_not_forgotten"]),
 ];
 
 #[test]

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::desk::{Counter, Desk, Failure, Job, News, Opened};
 use super::notice::Notice;
-use super::script::{Caller, Ends, Found, Look, Part, Scripts, Written, found, heads, written};
+use super::script::{Caller, Ends, Found, Library, Look, Part, Written, found, heads, written};
 use super::{Code, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed};
 use crate::clock::Clock;
 use crate::config;
@@ -39,7 +39,7 @@ const PUSHES_MAX: usize = 4_096;
 pub(crate) struct Engine {
     link: Link,
     feed: Feed,
-    scripts: Scripts,
+    library: Library,
     caller: Caller,
     clock: Clock,
     homes: Homes,
@@ -49,6 +49,9 @@ pub(crate) struct Engine {
     /// Somebody was not served.
     ill: Notify,
     fsync: Arc<AtomicBool>,
+    /// Replicas that must have a message before it is acknowledged, and the milliseconds to wait for them.
+    replicas: u32,
+    wait_ms: u64,
     metrics: Arc<Metrics>,
 }
 
@@ -103,7 +106,7 @@ impl Engine {
         let engine = Arc::new(Self {
             link: link.clone(),
             feed,
-            scripts: Scripts::new(),
+            library: Library::new(),
             caller,
             clock: bus.clock,
             homes: bus.homes,
@@ -111,6 +114,8 @@ impl Engine {
             epochs: AtomicU64::new(bus.salt >> 1),
             ill: Notify::new(),
             fsync: Arc::clone(&fsync),
+            replicas: config.wait_replicas,
+            wait_ms: config.wait_ms,
             metrics: bus.metrics,
         });
         for counter in counters {
@@ -132,21 +137,22 @@ impl Engine {
         }
     }
 
-    /// Runs a script, by its text where Redis does not know it yet. Tries again for as long as that may help.
-    async fn run(&self, call: impl Fn(bool) -> Cmd) -> Result<Value, Failure> {
+    /// Calls a function; makes it known first where Redis does not know it yet. Tries again for as long as that may help.
+    async fn run(&self, call: impl Fn() -> Cmd) -> Result<Value, Failure> {
         let end = self.clock.now().plus_ms(PATIENCE_MS);
-        let (mut by_name, mut may_be_done) = (true, false);
+        let (mut is_loaded, mut may_be_done) = (false, false);
         loop {
-            let left = end.since(self.clock.now());
-            let error = match self.link.query_within(&call(by_name), Duration::from_millis(left.max(1))).await {
+            let left = Duration::from_millis(end.since(self.clock.now()).max(1));
+            let mut error = match self.link.query_within(&call(), left).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            if let LinkError::Refused { code: Code::NoScript, .. } = &error
-                && by_name
-            {
-                by_name = false;
-                continue;
+            if !is_loaded && is_unknown_function(&error) {
+                is_loaded = true;
+                match self.link.query_within(&self.library.load(), left).await {
+                    Ok(_) => continue,
+                    Err(other) => error = other,
+                }
             }
             let (sure, outage) = (is_sure(&error), is_outage(&error));
             may_be_done |= !sure;
@@ -193,13 +199,36 @@ impl Engine {
 
     async fn append_call(&self, parts: &[&Part]) -> Result<Vec<Written>, Failure> {
         let counts: Vec<usize> = parts.iter().map(|part| part.items.len()).collect();
-        let answer = self.run(|by_name| self.caller.append(&self.scripts.append, by_name, parts)).await?;
-        written(answer, &counts).ok_or_else(unreadable)
+        let connection = self.connection();
+        let answer = self.run(|| self.caller.append(&self.library, parts)).await?;
+        let written = written(answer, &counts).ok_or_else(unreadable)?;
+        self.wait_for_replicas(connection).await?;
+        Ok(written)
+    }
+
+    /// Which connection is there; `None` for none.
+    fn connection(&self) -> Option<u64> {
+        if let LinkState::Up { connection, .. } = &*self.link.state().borrow() { Some(*connection) } else { None }
+    }
+
+    /// Waits until enough replicas have what was written by the connection that was there before. Redis knows that of one connection only.
+    async fn wait_for_replicas(&self, before: Option<u64>) -> Result<(), Failure> {
+        if self.replicas == 0 {
+            return Ok(());
+        }
+        let mut wait = cmd("WAIT");
+        wait.arg(self.replicas).arg(self.wait_ms);
+        let answer = self.link.query_within(&wait, Duration::from_millis(self.wait_ms + PROBE_ANSWER_MS)).await;
+        match answer {
+            Ok(Value::Int(replicas)) if replicas >= i64::from(self.replicas) && before.is_some() && before == self.connection() => Ok(()),
+            Ok(answer) => Err(Failure { sure: false, outage: false, why: format!("not enough replicas have it: {answer:?}") }),
+            Err(error) => Err(Failure { sure: false, outage: false, why: error.to_string() }),
+        }
     }
 
     async fn heads(&self, looks: &[Look]) -> Result<Vec<Ends>, Failure> {
         let looks: Vec<Look> = looks.iter().map(|look| self.look(look)).collect();
-        let answer = self.run(|by_name| self.caller.heads(&self.scripts.heads, by_name, &looks)).await?;
+        let answer = self.run(|| self.caller.heads(&self.library, &looks)).await?;
         heads(answer).filter(|ends| ends.len() == looks.len()).ok_or_else(unreadable)
     }
 
@@ -219,12 +248,12 @@ impl Engine {
 
     async fn read(&self, look: &Look, range: &ReadRange) -> Result<Found, Failure> {
         let look = self.look(look);
-        let answer = self.run(|by_name| self.caller.read(&self.scripts.read, by_name, &look, range)).await?;
+        let answer = self.run(|| self.caller.read(&self.library, &look, range)).await?;
         found(answer, range.direction).ok_or_else(unreadable)
     }
 
     async fn delete(&self, topic: &Topic) -> Result<(), Failure> {
-        self.run(|by_name| self.caller.delete(&self.scripts.delete, by_name, topic)).await.map(drop)
+        self.run(|| self.caller.delete(&self.library, topic)).await.map(drop)
     }
 
     /// Answers one question; `None` where no answer is awaited.
@@ -361,7 +390,12 @@ fn unreadable() -> Failure {
     Failure { sure: false, outage: false, why: "Redis answered something that no script of ours does".to_owned() }
 }
 
-/// Whether a script that met this has certainly changed nothing: each of its writes would have met the same.
+/// Whether Redis has to be told the functions first.
+fn is_unknown_function(error: &LinkError) -> bool {
+    matches!(error, LinkError::Refused { code: Code::Other, why } if why.contains("Function not found"))
+}
+
+/// Whether a function that met this has certainly changed nothing: each of its writes would have met the same.
 fn is_sure(error: &LinkError) -> bool {
     match error {
         LinkError::NotSent(_) => true,

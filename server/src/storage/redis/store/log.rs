@@ -8,12 +8,14 @@ use arqonbus_protocol::{Epoch, Position};
 use super::notice::Notice;
 use super::script::{Ends, Item};
 use crate::clock::Moment;
-use crate::storage::{Entry, LogSettings, ReadRange, Ticket};
+use crate::storage::{Appended, Entry, LogSettings, ReadRange, Ticket};
 
 /// Messages of other nodes that may be held while one before them is missing; more are read from Redis.
 const AHEAD_MAX: usize = 4_096;
 /// Notices that are held while a log is being opened.
 const EARLY_MAX: usize = 64;
+/// Bytes that an entry counts besides its envelopes and the lines before them; with a line's bytes.
+const ENTRY_BYTES: u64 = 64 + 40;
 /// Epochs that are remembered after they have ended.
 const PAST_MAX: usize = 8;
 
@@ -134,6 +136,15 @@ impl Log {
         debug_assert_eq!(ends.epoch, self.epoch, "another epoch is begun before");
         self.ends = ends;
         self.known = self.known.max(ends.head);
+    }
+
+    /// What is answered for a message that has its place: whether it is held is decided by the same count as in the scripts.
+    pub(super) fn placed(&self, position: Position, entry: Entry) -> Appended {
+        let LogSettings { messages_max, age_ms_max, bytes_max, .. } = self.settings;
+        let bytes = entry.text.len() as u64 + ENTRY_BYTES;
+        let is_held = messages_max > 0 && age_ms_max > 0 && bytes <= bytes_max;
+        let body = entry.place(&position);
+        if is_held { Appended::Stored { position, body } } else { Appended::Unheld { position, body } }
     }
 
     /// A message is at `seq` of the present epoch.

@@ -62,6 +62,7 @@ pub(crate) struct RedisStore {
     wire: Vec<(Topic, Vec<Waiting>)>,
     waker: Option<Waker>,
     is_down: bool,
+    state: StorageState,
     on_outage: OnOutage,
     /// Where logs are while Redis is away.
     memory: MemoryStore,
@@ -116,6 +117,7 @@ impl RedisStore {
             wire: Vec::new(),
             waker: None,
             is_down: false,
+            state: StorageState::Healthy,
             on_outage: config.on_outage,
             memory: means.memory,
             missed: Missed::new(config.outage_messages, config.outage_bytes),
@@ -176,10 +178,8 @@ impl RedisStore {
         let (mut messages, mut bytes) = (0, 0);
         while let Some(next) = self.gathering.front() {
             bytes += next.item.entry.text.len();
-            let known = at.get(&next.topic).map(|at| &self.wire[*at].1);
-            let key = next.item.fingerprint.key;
-            let comes_twice = known.is_some_and(|waiting| waiting.iter().any(|other| other.item.fingerprint.key == key));
-            if comes_twice || messages == BATCH_MESSAGES || (messages > 0 && bytes > BATCH_BYTES) {
+            let beside = at.get(&next.topic).map_or(&[][..], |at| &self.wire[*at].1);
+            if !self.may_go_beside(next, beside) || messages == BATCH_MESSAGES || (messages > 0 && bytes > BATCH_BYTES) {
                 break;
             }
             messages += 1;
@@ -192,6 +192,15 @@ impl RedisStore {
         }
         let parts = self.wire.iter().map(|(topic, waiting)| self.part(topic, waiting)).collect();
         self.ask(Job::Append(parts));
+    }
+
+    /// Whether a message may be in one entry with those: its id is another, and the entry stays a small part of what the log may hold, since
+    /// it is held or given up as a whole.
+    fn may_go_beside(&self, next: &Waiting, beside: &[Waiting]) -> bool {
+        let key = next.item.fingerprint.key;
+        let bytes_max = self.logs.get(&next.topic).map_or(0, |log| log.settings.bytes_max / 8);
+        let bytes: u64 = beside.iter().chain([next]).map(|waiting| waiting.item.entry.text.len() as u64).sum();
+        beside.is_empty() || (bytes <= bytes_max && beside.iter().all(|other| other.item.fingerprint.key != key))
     }
 
     fn part(&self, topic: &Topic, waiting: &[Waiting]) -> Part {
@@ -331,12 +340,10 @@ impl Store for RedisStore {
         let memory = self.memory.status();
         let in_redis = self.logs.values().filter(|log| log.place == Place::Redis).map(|log| log.ends.state());
         let (messages, bytes) = in_redis.fold((memory.messages, memory.bytes), |sum, state| (sum.0 + state.messages, sum.1 + state.bytes));
-        let healing = self.logs.values().any(|log| matches!(log.place, Place::Memory | Place::Healing | Place::Restoring));
-        let state = match (self.is_down, healing) {
-            (true, _) => StorageState::Degraded,
-            (false, true) => StorageState::Healing,
-            (false, false) => StorageState::Healthy,
-        };
-        StorageStatus { kind: self.kind().into(), state, messages, bytes }
+        StorageStatus { kind: self.kind().into(), state: self.state, messages, bytes }
+    }
+
+    fn state(&self) -> StorageState {
+        self.state
     }
 }

@@ -149,8 +149,8 @@ impl RedisStore {
                     head: Position { seq: seq - 1, ..position },
                     durability: self.class(&settings),
                 });
-                let body = item.entry.place(&position);
-                self.tell(ticket, Answer::Appended(Ok(Appended::Stored { position, body })));
+                let placed = self.logs[topic].placed(position, item.entry);
+                self.tell(ticket, Answer::Appended(Ok(placed)));
             }
         }
         let reason = self.says_epochs().then_some(GapReason::EpochChanged);
@@ -179,10 +179,7 @@ impl RedisStore {
         let told = log.told;
         while let Some(next) = log.next() {
             self.out.push_back(match next {
-                Next::Message(position, Placed::Own(ticket, item)) => {
-                    let body = item.entry.place(&position);
-                    Told::Answer(ticket, Answer::Appended(Ok(Appended::Stored { position, body })))
-                }
+                Next::Message(position, Placed::Own(ticket, item)) => Told::Answer(ticket, Answer::Appended(Ok(log.placed(position, item.entry)))),
                 Next::Message(position, Placed::Fed(entry)) => Told::Fed { topic: *topic, position, body: entry.place(&position) },
                 Next::Read(read) => Told::Answer(read.ticket, Answer::Read(Ok(page(log, read)))),
             });

@@ -1,6 +1,6 @@
 //! While Redis is away, and when it is back.
 
-use arqonbus_protocol::{GapReason, Topic};
+use arqonbus_protocol::{GapReason, StorageState, Topic};
 
 use super::desk::{Failure, Job, Opened};
 use super::log::{Place, Placed};
@@ -15,6 +15,7 @@ impl RedisStore {
     /// Redis is away: what would have left with the next batch does not wait for it.
     pub(super) fn down(&mut self, now: Moment) {
         self.is_down = true;
+        self.state = StorageState::Degraded;
         if self.wire.is_empty() {
             self.go_without(now);
         }
@@ -61,6 +62,7 @@ impl RedisStore {
     /// Redis is back: every log that went on in memory is given back to it.
     pub(super) fn up(&mut self, now: Moment) {
         self.is_down = false;
+        self.state = StorageState::Healing;
         let mut looks = Vec::new();
         for (topic, log) in self.logs.iter_mut().filter(|(_, log)| log.place == Place::Memory) {
             log.place = Place::Healing;
@@ -70,7 +72,15 @@ impl RedisStore {
             let look = self.look(&topic, &self.logs[&topic]);
             self.ask(Job::Open(look));
         }
+        self.healed_if_all_are();
         self.look_at_all(now);
+    }
+
+    fn healed_if_all_are(&mut self) {
+        let is_elsewhere = |place| matches!(place, Place::Memory | Place::Healing | Place::Restoring);
+        if self.state == StorageState::Healing && !self.logs.values().any(|log| is_elsewhere(log.place)) {
+            self.state = StorageState::Healthy;
+        }
     }
 
     /// A question failed because Redis is away; somebody says when it is back.
@@ -136,8 +146,8 @@ impl RedisStore {
             let Some(log) = self.logs.get(topic) else { return };
             let (before, position, class) = (log.position(seq - 1), log.position(seq), self.class(&log.settings));
             self.out.push_back(Told::Moved { topic: *topic, reason: Some(GapReason::Degraded), head: before, durability: class });
-            let body = item.entry.place(&position);
-            self.tell(ticket, Answer::Appended(Ok(Appended::Stored { position, body })));
+            let placed = log.placed(position, item.entry);
+            self.tell(ticket, Answer::Appended(Ok(placed)));
         }
         let state = self.open_in_memory(topic, now);
         self.metrics.degraded_topics.add(1);
@@ -172,7 +182,7 @@ impl RedisStore {
         let Progress::Done(appended) = self.memory.append(&topic, item.entry, Some(item.fingerprint), now, ticket) else {
             unreachable!("memory answers at once")
         };
-        if matches!(appended, Ok(Appended::Stored { .. })) && !self.is_forgetful() && !self.missed.keep(&topic, kept) {
+        if matches!(appended, Ok(Appended::Stored { .. } | Appended::Unheld { .. })) && !self.is_forgetful() && !self.missed.keep(&topic, kept) {
             self.metrics.outage_lost.add(1);
         }
         self.tell(ticket, Answer::Appended(appended));
@@ -254,6 +264,7 @@ impl RedisStore {
         let (position, settings) = (log.position(head), log.settings.clone());
         self.memory.close(topic);
         self.out.push_back(Told::Moved { topic: *topic, reason: Some(GapReason::Restored), head: position, durability: self.class(&settings) });
+        self.healed_if_all_are();
         self.wake();
     }
 }

@@ -11,9 +11,10 @@ use super::{Bus, Engine, Link, Means, RedisStore};
 use crate::clock::{Clock, Moment};
 use crate::config;
 use crate::hash::Homes;
-use crate::storage::suite::Harness;
+use crate::storage::suite::{GroupQuestion, Harness};
 use crate::storage::{
-    Answer, Appended, Budget, Entry, Fingerprint, LogSettings, LogState, MemoryStore, Page, Progress, ReadRange, Store, StoreError, Ticket, Told,
+    Answer, Appended, Budget, Entry, Fingerprint, GroupAnswer, LogSettings, LogState, MemoryStore, Page, Progress, ReadRange, Store, StoreError,
+    Ticket, Told,
 };
 use crate::telemetry::Metrics;
 
@@ -158,6 +159,17 @@ impl Harness for Trial {
                 answer
             }
         }
+    }
+
+    fn group(&mut self, ask: &mut GroupQuestion<'_>) -> Option<Result<GroupAnswer, StoreError>> {
+        let (ticket, now) = (self.ticket(), self.moment());
+        Some(match ask(self.store.groups()?, now, ticket) {
+            Progress::Done(answer) => answer,
+            Progress::Later => {
+                let Answer::Group(answer) = self.answer(ticket) else { unreachable!("it was asked about a group") };
+                answer
+            }
+        })
     }
 
     fn is_forgettable(&mut self, topic: &Topic) -> bool {

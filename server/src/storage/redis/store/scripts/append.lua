@@ -139,17 +139,19 @@ local function append(log, settings, topic, ids)
   return { log.epoch, log.start, first, unpack(some and seqs(#ids, seen, ids, first) or {}) }
 end
 
-local token, now = incarnation(ARGV[1]), clock(ARGV[2])
-local topic = { node = ARGV[3], commands = { publish = ARGV[4], count = ARGV[5] } }
-local replies, at = {}, 6
-for key = 1, #KEYS, 5 do
-  topic.epoch, topic.latest, topic.follows, topic.blob, topic.feed = ARGV[at], ARGV[at + 2], number(ARGV[at + 3]), ARGV[at + 5], KEYS[key + 4]
-  local settings, count, ids = read_settings(ARGV[at + 1]), number(ARGV[at + 4]), {}
-  for i = 1, count do
-    ids[i] = ARGV[at + 5 + i]
+redis.register_function('arqonbus_append_VERSION', function(KEYS, ARGV)
+  local token, now = incarnation(ARGV[1]), clock(ARGV[2])
+  local topic = { node = ARGV[3], commands = { publish = ARGV[4], count = ARGV[5] } }
+  local replies, at = {}, 6
+  for key = 1, #KEYS, 5 do
+    topic.epoch, topic.latest, topic.follows, topic.blob, topic.feed = ARGV[at], ARGV[at + 2], number(ARGV[at + 3]), ARGV[at + 5], KEYS[key + 4]
+    local settings, count, ids = read_settings(ARGV[at + 1]), number(ARGV[at + 4]), {}
+    for i = 1, count do
+      ids[i] = ARGV[at + 5 + i]
+    end
+    local log = enter(KEYS, key, token, topic.epoch, now)
+    replies[#replies + 1] = append(log, settings, topic, ids)
+    at = at + 6 + count
   end
-  local log = enter(KEYS, key, token, topic.epoch, now)
-  replies[#replies + 1] = append(log, settings, topic, ids)
-  at = at + 6 + count
-end
-return replies
+  return replies
+end)

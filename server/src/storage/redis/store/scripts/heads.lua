@@ -4,17 +4,19 @@
 -- ARGV  token, now, and for each topic: epoch for a new one, settings, messages held before the settings changed ("" where they did not)
 -- gives for each topic: epoch, start, head, first held, bytes
 
-local token, now = incarnation(ARGV[1]), clock(ARGV[2])
-local states, at = {}, 3
-for key = 1, #KEYS, 4 do
-  local settings, before = read_settings(ARGV[at + 1]), ARGV[at + 2]
-  local log = enter_stream(KEYS, key, token, ARGV[at], now)
-  if before ~= '' then
-    local kept = math.min(settings.messages, number(before))
-    redis.call('XTRIM', log.stream, 'MINID', '=', '0-' .. math.max(0, log.head - kept + 1))
+redis.register_function('arqonbus_heads_VERSION', function(KEYS, ARGV)
+  local token, now = incarnation(ARGV[1]), clock(ARGV[2])
+  local states, at = {}, 3
+  for key = 1, #KEYS, 4 do
+    local settings, before = read_settings(ARGV[at + 1]), ARGV[at + 2]
+    local log = enter_stream(KEYS, key, token, ARGV[at], now)
+    if before ~= '' then
+      local kept = math.min(settings.messages, number(before))
+      redis.call('XTRIM', log.stream, 'MINID', '=', '0-' .. math.max(0, log.head - kept + 1))
+    end
+    keep(log, settings)
+    states[#states + 1] = state(log, settings)
+    at = at + 3
   end
-  keep(log, settings)
-  states[#states + 1] = state(log, settings)
-  at = at + 3
-end
-return states
+  return states
+end)

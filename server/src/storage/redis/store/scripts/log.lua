@@ -1,4 +1,4 @@
--- What every script needs: the log of one topic, and whether this server still is the one that wrote it.
+-- What every function needs: the log of one topic, and whether this server still is the one that wrote it.
 --
 -- A log is four keys with one hash tag:
 --   stream  one entry for the messages that were appended together: id `0-<last seq>`, field h = "<count>,<latest>,<at>,<before>",
@@ -78,10 +78,11 @@ local function begin(log, epoch)
     redis.call('XGROUP', 'DESTROY', log.stream, '_')
     -- What they name is gone.
     redis.call('DEL', log.ids[0], log.ids[1])
+    log.half_from = 0
   end
-  log.start, log.half_from = log.head, log.head
+  log.start = log.head
   redis.call('HSET', log.meta, 'token', log.token, 'epoch', epoch, 'start', log.start, 'head', log.head, 'half', log.half,
-    'half_from', log.head, 'bytes', digits(log.bytes), 'latest', log.latest, 'at', log.at)
+    'half_from', log.half_from, 'bytes', digits(log.bytes), 'latest', log.latest, 'at', log.at)
 end
 
 -- Opens the log at keys[at…at+3]; `epoch` is what a new one would be called.

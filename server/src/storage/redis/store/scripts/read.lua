@@ -74,15 +74,17 @@ local function page(log, from, to, messages, bytes, backward)
   return reply
 end
 
-local token, now = incarnation(ARGV[1]), clock(ARGV[2])
-local settings = read_settings(ARGV[4])
-local log = enter_stream(KEYS, 1, token, ARGV[3], now)
-keep(log, settings)
-local held = state(log, settings)
-local first = held[4]
-if first == 0 then
-  return { held, 1, 0, {} }
-end
-local from = math.max(place(log, first, ARGV[5], 0) + 1, first)
-local to = place(log, first, ARGV[6], log.head)
-return { held, from, to, page(log, from, to, number(ARGV[7]), number(ARGV[8]), ARGV[9] == '1') }
+redis.register_function('arqonbus_read_VERSION', function(KEYS, ARGV)
+  local token, now = incarnation(ARGV[1]), clock(ARGV[2])
+  local settings = read_settings(ARGV[4])
+  local log = enter_stream(KEYS, 1, token, ARGV[3], now)
+  keep(log, settings)
+  local held = state(log, settings)
+  local first = held[4]
+  if first == 0 then
+    return { held, 1, 0, {} }
+  end
+  local from = math.max(place(log, first, ARGV[5], 0) + 1, first)
+  local to = place(log, first, ARGV[6], log.head)
+  return { held, from, to, page(log, from, to, number(ARGV[7]), number(ARGV[8]), ARGV[9] == '1') }
+end)

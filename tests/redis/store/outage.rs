@@ -1,0 +1,195 @@
+//! Redis is away, or takes nothing (G12): announced before the first message, and healed without a loss; or refused within a second.
+
+use arqonbus_server::config::OnOutage;
+use arqonbus_server::sim::Sabotage;
+use arqonbus_tests::harness::Peer;
+use arqonbus_tests::harness::clock::{eventually, now, within};
+use arqonbus_tests::harness::redis::Redis;
+use serde_json::{Value, json};
+
+use super::{Node, history};
+
+/// How Redis is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Away {
+    /// It is stopped where it stands. Longer would show no more: after 800 ms the bus goes on without it.
+    Paused,
+    /// Its process is dead; it comes back with everything.
+    Killed,
+    /// It is a replica, and takes no writes.
+    ReadOnly,
+    /// Its memory is full.
+    Full,
+}
+
+impl Away {
+    async fn begin(self, redis: &mut Redis) {
+        match self {
+            Self::Paused => redis.pause(),
+            Self::Killed => redis.kill(),
+            // Nobody is there to be followed, so that it keeps what it has.
+            Self::ReadOnly => drop(redis.tell(&["REPLICAOF", "127.0.0.1", "1"]).await),
+            Self::Full => redis.set("maxmemory", "1").await,
+        }
+    }
+
+    async fn end(self, redis: &mut Redis) {
+        match self {
+            Self::Paused => redis.go_on(),
+            Self::Killed => redis.restart().await,
+            Self::ReadOnly => redis.promote().await,
+            Self::Full => redis.set("maxmemory", "0").await,
+        }
+    }
+}
+
+/// What the member heard, as gaps by their reason and messages by their payload; and what history holds afterwards.
+async fn survive(away: Away, sabotage: Option<Sabotage>) -> (Vec<String>, Vec<Value>) {
+    let mut redis = Redis::append_only("always").await;
+    let node = Node::sabotaged(&redis, sabotage);
+    let (mut member, mut publisher) = (Peer::joined(&node, "r:c").await, Peer::connect(&node).await);
+    assert_eq!(publisher.publish("r:c", json!(1)).await["durability"], json!("redis_fsync"));
+    away.begin(&mut redis).await;
+    for n in 2..=4 {
+        assert_eq!(publisher.publish("r:c", json!(n)).await["durability"], json!("memory"), "{away:?}");
+    }
+    assert_eq!(publisher.ok("status", json!({})).await["storage"]["state"], json!("degraded"));
+    away.end(&mut redis).await;
+    let mut n = 4;
+    eventually("acks as before", async || {
+        n += 1;
+        (publisher.publish("r:c", json!(n)).await["durability"] == json!("redis_fsync")).then_some(())
+    })
+    .await;
+    publisher.publish("r:c", json!("end")).await;
+    let mut heard = Vec::new();
+    loop {
+        let next = member.next().await;
+        heard.push(if next["event"] == json!("gap") {
+            next["data"]["reason"].as_str().expect("a reason").to_owned()
+        } else {
+            next["payload"].to_string()
+        });
+        if next["payload"] == json!("end") {
+            break;
+        }
+    }
+    eventually("a bus that is well", async || (publisher.ok("status", json!({})).await["storage"]["state"] == json!("healthy")).then_some(())).await;
+    (heard, history(&node, "r:c").await)
+}
+
+/// What is wrong with it.
+fn broken((heard, history): &(Vec<String>, Vec<Value>)) -> Vec<String> {
+    let mut broken = Vec::new();
+    let at = |what: &str| heard.iter().position(|heard| heard == what);
+    if at("degraded").is_none_or(|degraded| at("2").is_none_or(|second| degraded > second)) {
+        broken.push(format!("the outage was not told before its first message: {heard:?}"));
+    }
+    if at("restored").is_none_or(|restored| at("4").is_none_or(|fourth| restored < fourth)) {
+        broken.push(format!("the end of the outage was not told after its last message: {heard:?}"));
+    }
+    let expected: Vec<Value> = history.iter().filter_map(Value::as_u64).map(Value::from).collect();
+    let last = expected.last().and_then(Value::as_u64).unwrap_or_default();
+    if expected != (1..=last.max(5)).map(Value::from).collect::<Vec<_>>() {
+        broken.push(format!("history is not whole and in order: {history:?}"));
+    }
+    broken
+}
+
+#[tokio::test]
+async fn g12_a_redis_that_is_stopped_is_announced_and_healed() {
+    assert_eq!(broken(&survive(Away::Paused, None).await), [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn g12_a_redis_that_is_killed_is_announced_and_healed() {
+    assert_eq!(broken(&survive(Away::Killed, None).await), [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn g12_a_redis_that_became_a_replica_is_announced_and_healed() {
+    assert_eq!(broken(&survive(Away::ReadOnly, None).await), [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn g12_a_redis_that_is_full_is_announced_and_healed() {
+    assert_eq!(broken(&survive(Away::Full, None).await), [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn g12_is_red_where_the_outage_is_not_told() {
+    let broken = broken(&survive(Away::Full, Some(Sabotage::DegradeSilently)).await);
+    assert!(broken.iter().any(|what| what.contains("was not told before")), "{broken:?}");
+}
+
+#[tokio::test]
+async fn g12_is_red_where_what_was_taken_is_not_given_to_redis() {
+    let broken = broken(&survive(Away::Full, Some(Sabotage::ForgetOnOutage)).await);
+    assert!(broken.iter().any(|what| what.contains("not whole")), "{broken:?}");
+}
+
+#[tokio::test]
+async fn g12_what_must_not_go_on_without_redis_is_refused_at_once() {
+    let mut redis = Redis::start().await;
+    let node = Node::with(&redis, None, |config| config.storage.redis.on_outage = OnOutage::Reject);
+    let mut publisher = Peer::connect(&node).await;
+    publisher.publish("r:c", json!(1)).await;
+    redis.kill();
+    let begun = now();
+    let publish = json!({"type": "message", "room": "r", "channel": "c", "payload": 2, "ack": true});
+    let answer = publisher.request(publish.clone()).await;
+    assert_eq!(answer["error"]["code"], json!("storage_unavailable"), "{answer}");
+    // The promise has a time in it: a second, and what a busy machine adds.
+    assert!((now() - begun).as_millis() < 3_000, "{:?}", now() - begun);
+    let answer = within(std::time::Duration::from_secs(3), "an answer without a wait", publisher.request(publish)).await;
+    assert_eq!(answer["error"]["retry"], json!("later"), "{answer}");
+    redis.restart().await;
+    eventually("a publish", async || {
+        let answer = publisher.request(json!({"type": "message", "room": "r", "channel": "c", "payload": 3, "ack": true})).await;
+        (answer["status"] == json!("ok")).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn g12_a_publish_whose_outcome_is_unknown_is_not_refused() {
+    let redis = Redis::start().await;
+    let node = Node::with(&redis, None, |config| config.storage.redis.on_outage = OnOutage::Reject);
+    let mut publisher = Peer::introduce(&node, json!({"user": "ada"})).await;
+    publisher.publish("r:c", json!(1)).await;
+    redis.pause();
+    let publish = json!({"type": "message", "id": "two", "room": "r", "channel": "c", "payload": 2, "ack": true});
+    publisher.send(&publish).await;
+    let ended = publisher.end().await;
+    assert!(format!("{ended:?}").contains("4104"), "{ended:?}");
+    redis.go_on();
+    // Sent again, as every client does: stored once, whether Redis had taken it or not.
+    eventually("an answer", async || {
+        let mut publisher = Peer::introduce(&node, json!({"user": "ada"})).await;
+        let answer = publisher.request(publish.clone()).await;
+        (answer["status"] == json!("ok")).then_some(())
+    })
+    .await;
+    assert_eq!(history(&node, "r:c").await, [json!(1), json!(2)]);
+}
+
+#[tokio::test]
+async fn a_bus_starts_without_redis_where_it_may_and_joins_it_later() {
+    let mut redis = Redis::append_only("always").await;
+    redis.kill();
+    let node = Node::with(&redis, None, |config| config.storage.redis.start_without = true);
+    let mut member = eventually("a join", async || {
+        let mut peer = Peer::connect(&node).await;
+        let answer = peer.request(json!({"type": "command", "command": "join_channel", "args": {"room": "r", "channel": "c"}})).await;
+        (answer["status"] == json!("ok")).then_some(peer)
+    })
+    .await;
+    assert_eq!(member.publish("r:c", json!(1)).await["durability"], json!("memory"));
+    assert_eq!(member.message().await["payload"], json!(1));
+    redis.restart().await;
+    let gap = member.event("gap").await;
+    assert_eq!(gap["reason"], json!("restored"));
+    assert_eq!(member.publish("r:c", json!(2)).await["durability"], json!("redis_fsync"));
+    assert_eq!(member.message().await["payload"], json!(2));
+    assert_eq!(history(&node, "r:c").await, [json!(1), json!(2)]);
+}

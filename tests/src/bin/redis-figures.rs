@@ -1,0 +1,174 @@
+//! Measures the bus on Redis: what a publish costs Redis beside a plain two-key script, rates, the way between nodes, and healing.
+//!
+//! `cargo run --release -p arqonbus-tests --bin redis-figures`
+
+#![expect(clippy::print_stdout, reason = "the figures are what it is for")]
+
+use std::time::Duration;
+
+use arqonbus_server::config::StorageKind;
+use arqonbus_tests::harness::clock::{eventually, now};
+use arqonbus_tests::harness::peer::message;
+use arqonbus_tests::harness::redis::Redis;
+use arqonbus_tests::harness::{Peer, Server};
+use redis::aio::MultiplexedConnection;
+use serde_json::{Value, json};
+
+/// Publishes of one measurement, at a depth of 256; fewer where fewer are in flight.
+const PUBLISHES: usize = 40_000;
+/// Rounds; each measures both sides, one after the other.
+const ROUNDS: usize = 3;
+/// What a bus without batches would do for a message that is kept, counted and announced.
+const TWO_KEYS: &str = "redis.call('HINCRBY', KEYS[1], 'seq', 1) \
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 1000, '*', 'd', ARGV[1]) \
+    redis.call('PUBLISH', KEYS[3], ARGV[1]) return 1";
+
+#[tokio::main]
+async fn main() {
+    println!("| publishes in flight | two-key script, µs of Redis | the bus, µs of Redis | publishes per Redis CPU-second, ratio |");
+    println!("|---|---|---|---|");
+    for depth in [1, 16, 256] {
+        costs(depth).await;
+    }
+    println!("\n| | acked publishes/s, 256 in flight each |\n|---|---|");
+    println!("| one node | {:.0} |", rate(1).await);
+    println!("| two nodes, one topic | {:.0} |", rate(2).await);
+    let (here, there) = latencies().await;
+    println!("\n| median from publish to delivery | µs |\n|---|---|");
+    println!("| on the same node | {here} |\n| on another node | {there} |\n| added | {} |", there.saturating_sub(here));
+    println!("\n| from Redis' return to healed, 1,000 messages taken meanwhile | {} ms |\n|---|---|", healing().await.as_millis());
+}
+
+fn node(redis: &Redis) -> Server {
+    Server::with(|config| {
+        config.storage.kind = StorageKind::Redis;
+        config.storage.redis = redis.config();
+    })
+}
+
+/// Seconds of CPU that Redis has used.
+async fn cpu(redis: &Redis) -> f64 {
+    let part = async |name: &str| redis.info(name).await.trim().parse::<f64>().expect("seconds");
+    part("used_cpu_user").await + part("used_cpu_sys").await
+}
+
+fn publishes(depth: usize) -> usize {
+    if depth == 1 { PUBLISHES / 16 } else { PUBLISHES }
+}
+
+async fn costs(depth: usize) {
+    let redis = Redis::start().await;
+    let bus = node(&redis);
+    let mut rounds = Vec::new();
+    for round in 0..=ROUNDS {
+        let count = publishes(depth);
+        let before = cpu(&redis).await;
+        two_keys(&redis, depth, count).await;
+        let between = cpu(&redis).await;
+        publish(&bus, "load:one", depth, count).await;
+        let after = cpu(&redis).await;
+        let each = |seconds: f64| seconds * 1e6 / count as f64;
+        if round > 0 {
+            rounds.push((each(between - before), each(after - between)));
+        }
+    }
+    rounds.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
+    let (two, ours) = rounds[rounds.len() / 2];
+    println!("| {depth} | {two:.2} | {ours:.2} | {:.2} |", two / ours);
+}
+
+/// Runs the script so often, with so many under way on one connection.
+async fn two_keys(redis: &Redis, depth: usize, count: usize) {
+    let client = redis::Client::open(redis.url()).expect("an address");
+    let connection = client.get_multiplexed_async_connection().await.expect("a connection");
+    let payload = message("load:one", json!("x".repeat(256))).to_string();
+    let tasks: Vec<_> = (0..depth).map(|_| tokio::spawn(run_script(connection.clone(), payload.clone(), count / depth))).collect();
+    for task in tasks {
+        task.await.expect("the script runs");
+    }
+}
+
+async fn run_script(mut connection: MultiplexedConnection, payload: String, count: usize) {
+    let script = redis::Script::new(TWO_KEYS);
+    for _ in 0..count {
+        let done: redis::RedisResult<i64> = script.key("two:meta").key("two:log").key("two:feed").arg(&payload).invoke_async(&mut connection).await;
+        done.expect("the script runs");
+    }
+}
+
+/// Publishes so often with so many unacknowledged, and waits for the last ack.
+async fn publish(bus: &Server, topic: &str, depth: usize, count: usize) {
+    let mut peer = Peer::connect(bus).await;
+    let mut envelope = message(topic, json!("x".repeat(256)));
+    envelope["ack"] = json!(true);
+    let text = envelope.to_string();
+    for _ in 0..depth.min(count) {
+        peer.send_text(&text).await;
+    }
+    for acked in 0..count {
+        let answer = peer.next_text().await.expect("an ack");
+        assert!(answer.contains("\"ok\""), "{answer}");
+        if acked + depth < count {
+            peer.send_text(&text).await;
+        }
+    }
+}
+
+/// Acknowledged publishes a second through so many nodes, to one topic.
+async fn rate(nodes: usize) -> f64 {
+    let redis = Redis::start().await;
+    let nodes: Vec<Server> = (0..nodes).map(|_| node(&redis)).collect();
+    let begun = now();
+    let mut publishing = tokio::task::JoinSet::new();
+    let count = PUBLISHES / nodes.len();
+    let all = nodes.len() * count;
+    for bus in nodes {
+        publishing.spawn(async move {
+            publish(&bus, "load:one", 256, count).await;
+            bus
+        });
+    }
+    publishing.join_all().await;
+    all as f64 / (now() - begun).as_secs_f64()
+}
+
+/// Medians in microseconds, from the send of a publish to its delivery on the same node and on another.
+async fn latencies() -> (u128, u128) {
+    let redis = Redis::start().await;
+    let (a, b) = (node(&redis), node(&redis));
+    let (mut publisher, mut here, mut there) = (Peer::connect(&a).await, Peer::joined(&a, "load:one").await, Peer::joined(&b, "load:one").await);
+    let text = message("load:one", json!("x".repeat(256))).to_string();
+    let (mut on_same, mut on_other) = (Vec::new(), Vec::new());
+    for _ in 0..1_000 {
+        let sent = now();
+        publisher.send_text(&text).await;
+        let heard = async |peer: &mut Peer| {
+            peer.message().await;
+            (now() - sent).as_micros()
+        };
+        let (same, other) = tokio::join!(heard(&mut here), heard(&mut there));
+        on_same.push(same);
+        on_other.push(other);
+    }
+    on_same.sort_unstable();
+    on_other.sort_unstable();
+    (on_same[500], on_other[500])
+}
+
+/// From the first answer of a Redis that was away until everything taken meanwhile is in it.
+async fn healing() -> Duration {
+    let mut redis = Redis::append_only("everysec").await;
+    let bus = node(&redis);
+    let mut peer = Peer::connect(&bus).await;
+    peer.publish("load:one", json!(0)).await;
+    redis.kill();
+    publish(&bus, "load:one", 64, 1_000).await;
+    redis.restart().await;
+    let back = now();
+    eventually("a bus that is well", async || {
+        let status: Value = peer.ok("status", json!({})).await;
+        (status["storage"]["state"] == json!("healthy")).then_some(())
+    })
+    .await;
+    now() - back
+}
