@@ -13,7 +13,7 @@ export interface ConnectOptions {
   kind?: string | undefined;
   /** Whom it acts for; believed only by servers that ask for no credentials. */
   user?: string | undefined;
-  /** What other members see of this client; at most 1 KiB as JSON, its numbers without exponents and of at most 15 digits. */
+  /** What other members see of this client; at most 1 KiB as JSON. */
   metadata?: Record<string, unknown> | undefined;
   /** Whether frames may hold several envelopes; by default they may, because it is worth 5 to 8 times in a browser. */
   batch?: boolean | undefined;

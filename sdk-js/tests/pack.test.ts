@@ -65,7 +65,7 @@ function printed(language: string, marker = ""): string[] {
 void test("npm install of the tarball, and every script of the README", async () => {
   const directory = await project("esm");
   const scripts = printed("js", "// node");
-  assert.ok(scripts.length >= 3);
+  assert.equal(scripts.length, 4);
   const outputs: string[] = [];
   for (const [number, code] of scripts.entries()) {
     writeFileSync(join(directory, `readme-${number}.mjs`), code);
@@ -74,6 +74,7 @@ void test("npm install of the tarball, and every script of the README", async ()
   assert.match(outputs[0] ?? "", /^stored at 1, survives: memory\nc_[a-z0-9]+ \{ text: 'hi' \}$/);
   assert.match(outputs[1] ?? "", /^eu.paris 12\n1$/);
   assert.equal(outputs[2], "6\nno_responder later");
+  assert.equal(outputs[3], "1 lamp");
 });
 
 void test("CommonJS requires it", async () => {

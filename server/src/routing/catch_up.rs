@@ -58,7 +58,8 @@ impl Home {
 
     /// Lets a member of a pattern into a lane that was just born: nothing was missed, or only what came after `since`.
     pub(super) fn enter_newborn(&mut self, key: Key, asked: &Asked, presence: bool, since: Option<Position>) {
-        let Some(lane) = self.lanes.get(key) else { return };
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        lane.flush(&mut self.egress);
         let (topic, head) = (lane.topic, lane.head);
         let members = self.enter_member(key, asked, presence, Way::Pattern);
         let from = since.unwrap_or(head);

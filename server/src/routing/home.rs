@@ -314,6 +314,7 @@ impl Home {
             Told::Answer(ticket, answer) => self.complete(ticket, answer),
             Told::Fed { topic, position, body } => self.fed(&topic, position, body),
             Told::Moved { topic, reason, head, durability } => self.moved(&topic, reason, head, durability),
+            Told::Opened { topic, head } => self.opened_elsewhere(topic, head),
             Told::Deleted { topic, by } => {
                 if let Some(key) = self.by_topic.get(&topic) {
                     self.ask_lane(*key, LaneOp::Ended { by });
@@ -435,7 +436,7 @@ impl StoreError {
     pub(crate) fn refusal(&self) -> Refusal {
         let code = match self {
             Self::Unavailable(_) => ErrorCode::StorageUnavailable,
-            Self::Unknown(_) => ErrorCode::Internal,
+            Self::Unknown(_) => ErrorCode::OutcomeUnknown,
             Self::Full => ErrorCode::Overloaded,
         };
         Refusal::new(code, self.to_string())
