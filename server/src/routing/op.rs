@@ -117,6 +117,8 @@ pub(crate) enum LaneOp {
     },
     /// A member of a pattern enters the lane, which is new.
     Born {
+        /// Where it begins for those who join by pattern, if not at the head.
+        since: Option<Position>,
         asked: Asked,
         presence: bool,
     },

@@ -7,9 +7,6 @@ use super::{ConnId, Home};
 use crate::fanout::Part;
 use crate::slots::Key;
 
-/// The gather of a way in that nobody waits for: they are counted from 1.
-const NOBODY: u32 = 0;
-
 /// A connection that joined a pattern.
 #[derive(Debug, Clone)]
 pub(crate) struct PatternMember {
@@ -22,10 +19,6 @@ pub(crate) struct PatternMember {
 impl Home {
     pub(super) fn join_pattern(&mut self, asked: &Asked, gather: u32, args: &JoinArgs) {
         let pattern = args.pattern();
-        // One shard asks for all.
-        if self.shard == 0 {
-            self.store.seek(&pattern);
-        }
         self.begin_anew(asked, args);
         self.patterns.push(PatternMember { pattern, conn: asked.conn, asked: asked.clone(), presence: args.presence });
         let mut matching: Vec<(Topic, Key)> =
@@ -71,37 +64,18 @@ impl Home {
         }
     }
 
-    /// Another node has a topic open: where patterns match it, it is begun here too. They miss nothing that was published since that was said.
-    pub(super) fn opened_elsewhere(&mut self, topic: Topic, head: Position) {
-        let is_wanted = self.patterns.iter().any(|member| member.pattern.matches(&topic));
-        if !is_wanted || self.by_topic.contains_key(&topic) || !self.shared.may_be_joined(&topic) {
-            return;
-        }
-        // Those who match are let in from `head`, and not from wherever the log is once it is open.
-        let members = std::mem::take(&mut self.patterns);
-        let key = self.admit_lane(topic, None);
-        for member in members.iter().filter(|member| member.pattern.matches(&topic)) {
-            let (asked, presence) = (member.asked.clone(), member.presence);
-            let part = PatternPart { gather: NOBODY, resumes: false };
-            let join = JoinOp { asked, since: Some(head), replay: None, presence, pattern: Some(part) };
-            if let Some(key) = key {
-                self.ask_lane(key, LaneOp::Join(Box::new(join)));
-            }
-        }
-        self.patterns = members;
-    }
-
     /// Lets those in whose patterns match a lane that was just born.
     pub(super) fn let_patterns_in(&mut self, key: Key, topic: &Topic) {
-        let matching: Vec<(Asked, bool)> =
-            self.patterns.iter().filter(|member| member.pattern.matches(topic)).map(|member| (member.asked.clone(), member.presence)).collect();
+        let since = self.birth.since();
+        let entering = |member: &&PatternMember| member.pattern.matches(topic) && self.birth.lets_in(member.conn);
+        let matching: Vec<(Asked, bool)> = self.patterns.iter().filter(entering).map(|member| (member.asked.clone(), member.presence)).collect();
         for (asked, presence) in matching {
-            self.ask_lane(key, LaneOp::Born { asked, presence });
+            self.ask_lane(key, LaneOp::Born { asked, presence, since });
         }
     }
 }
 
 /// What the client knows of `topic`.
-fn known(args: &JoinArgs, topic: &Topic) -> Option<Position> {
+pub(super) fn known(args: &JoinArgs, topic: &Topic) -> Option<Position> {
     args.positions.iter().flatten().find(|known| known.topic() == *topic).map(TopicPosition::position)
 }

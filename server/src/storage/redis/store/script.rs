@@ -106,11 +106,6 @@ impl Caller {
         format!("{}:feed", self.tag(topic)).into_bytes()
     }
 
-    /// The channel of what nodes tell each other about all topics.
-    pub(super) fn topics(&self) -> Vec<u8> {
-        format!("{{{}:topics}}", self.prefix).into_bytes()
-    }
-
     fn tag(&self, topic: &Topic) -> String {
         stream_key(&self.prefix, topic)
     }
@@ -128,7 +123,7 @@ impl Caller {
         self.now.as_ref().map(|now| now.load(Relaxed).to_string()).unwrap_or_default()
     }
 
-    pub(super) fn publish(&self) -> &'static str {
+    fn publish(&self) -> &'static str {
         if self.is_cluster { "SPUBLISH" } else { "PUBLISH" }
     }
 
