@@ -393,3 +393,51 @@ async fn nodes_meet_by_sentinels_and_again_after_a_failover() {
     eventually("a message by the new primary", async || (sender.request(to(&receiver.client, "psst")).await["status"] == "ok").then_some(())).await;
     assert_eq!(receiver.message().await["payload"], "psst");
 }
+
+#[tokio::test]
+async fn n12_a_pattern_receives_what_is_published_in_topics_that_only_other_nodes_have() {
+    let (redis, config) = quick_redis().await;
+    let [a, b] = nodes(&config).await;
+    let (mut ada, mut bob) = (Peer::connect(&a).await, Peer::connect(&b).await);
+    // Open over there before, with a past.
+    for n in 0..3 {
+        bob.publish("room:old", json!(n)).await;
+    }
+    let joined = ada.ok("join_channel", json!({"room": "room", "channel": "*"})).await;
+    assert_eq!((&joined["topics"][0]["channel"], &joined["topics"][0]["start"]["seq"]), (&json!("old"), &json!(3)), "{joined}");
+    // Born over there afterwards: nothing of it is missed.
+    for n in 0..50 {
+        bob.publish("room:old", json!(["old", n])).await;
+        bob.publish("room:new", json!(["new", n])).await;
+    }
+    let seen = ada.payloads(100).await;
+    for topic in ["old", "new"] {
+        let of_it: Vec<_> = seen.iter().filter(|payload| payload[0] == topic).map(|payload| payload[1].as_u64().unwrap()).collect();
+        assert_eq!(of_it, (0..50).collect::<Vec<_>>(), "{topic}");
+    }
+    // Opened while this node heard nothing: found once it hears again.
+    redis.cut("pubsub").await;
+    bob.publish("room:third", json!(0)).await;
+    eventually("the third topic", async || {
+        bob.publish("room:third", json!(1)).await;
+        ada.already().await.map(drop)
+    })
+    .await;
+    // With positions of topics that nobody has open.
+    let mut carol = Peer::connect(&a).await;
+    let positions = json!([{"room": "room", "channel": "old", "epoch": joined["topics"][0]["head"]["epoch"], "seq": 51}]);
+    carol.ok("join_channel", json!({"room": "room", "channel": "o*", "positions": positions})).await;
+    assert_eq!(carol.payloads(2).await, [json!(["old", 48]), json!(["old", 49])]);
+}
+
+/// Work groups are kept in memory only: on Redis a group would be another one on each node.
+#[tokio::test]
+async fn a_group_is_refused_and_the_channel_is_not() {
+    let (_redis, config) = quick_redis().await;
+    let node = node(&config);
+    let mut peer = Peer::connect(&node).await;
+    assert_eq!(peer.refused("join_channel", json!({"room": "jobs", "channel": "mail", "group": "senders"})).await, "unsupported");
+    peer.join("jobs:mail").await;
+    peer.publish("jobs:mail", json!(1)).await;
+    assert_eq!(peer.payloads(1).await, [json!(1)]);
+}

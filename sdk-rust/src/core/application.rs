@@ -233,6 +233,6 @@ impl Core {
         self.flush_settlings();
         let id = self.make_id(now);
         self.subscriptions.leaves.insert(id, ());
-        self.wire.send(&encode_command(Some(&id), LeaveArgs::NAME, args));
+        self.wire.send(&encode_command(Some(&id), LeaveArgs::NAME, &args));
     }
 }

@@ -67,7 +67,7 @@ fn message(shared: &Shared, node: &Arc<Identity>, activity: &Activity) -> Op {
         ack: false,
         exclude_sender: false,
         asked_abroad: false,
-        resent: false,
+
         received_us: 0,
         then: None,
     };

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use arqonbus_protocol::{
-    ChannelInfoResult, ClientId, DisconnectResult, Durability, ErrorCode, MembersArgs, MembersResult, PublishResult, Refusal, Topic, encode_ok,
-    encode_refused,
+    ChannelInfoResult, ClientId, DisconnectResult, Durability, ErrorCode, JoinArgs, MembersArgs, MembersResult, Pattern, PublishResult, Refusal,
+    Topic, encode_ok, encode_refused,
 };
 use serde_json::value::RawValue;
 
@@ -31,6 +31,16 @@ pub(super) enum Then {
     Gather {
         conn: ConnId,
         gather: u32,
+    },
+    /// Open what is found here, for a pattern that is being joined.
+    Found {
+        asked: Asked,
+        gather: u32,
+        args: Box<JoinArgs>,
+    },
+    /// Open what is found here, for patterns that were joined before.
+    Topics {
+        pattern: Pattern,
     },
     Members {
         asked: Asked,
@@ -85,6 +95,7 @@ impl Peers {
             Abroad::Exists { topic, op } => self.begin(Question::Watch { topic, list: false }, Then::Exists { topic, op }),
             Abroad::Request { topic, publish } => self.begin(Question::Watch { topic, list: false }, Then::Request { topic, publish }),
             Abroad::Watch { topic, list } => self.begin(Question::Watch { topic, list }, Then::Watch { topic, list }),
+            Abroad::Topics { pattern } => self.begin(Question::Topics(pattern), Then::Topics { pattern }),
             Abroad::Kick { asked, whom, here } => self.begin(Question::Kick(whom), Then::Kick { asked, here }),
             Abroad::Send { publish, here } => match private(&publish) {
                 Some(private) => self.begin(Question::Deliver(Box::new(private)), Then::Send { publish, here }),
@@ -182,6 +193,15 @@ impl Peers {
                 let part = Part::Foreign(Box::new(foreign(answers, !complete)));
                 self.deliveries[usize::from(conn.shard)].push(Delivery::Part { conn: conn.key, gather, part });
             }
+            Then::Found { asked, gather, args } => self.found(&asked, gather, &args, &answers, complete),
+            Then::Topics { pattern } => {
+                if !complete {
+                    self.again.push(Abroad::Topics { pattern });
+                }
+                for topic in topics(&answers) {
+                    self.home(self.shared.homes.of_topic(&topic), PeerOp::Opened { topic, head: None });
+                }
+            }
             Then::Members { asked, args, own } => self.members(&asked, &args, own, answers, complete),
             Then::Info { asked, mut own } => {
                 own.members += counts(&answers).sum::<u64>();
@@ -212,16 +232,11 @@ impl Peers {
                 self.refuse(&publish.asked, &refusal);
             }
             Then::Send { publish, here } => self.settle_send(&publish, here, &answers, complete),
-            Then::Kick { asked, here } => {
-                let there: u64 = answers.iter().map(|(_, answer)| if let Answer::Kick(count) = answer { *count } else { 0 }).sum();
-                let disconnected = here + there;
-                if disconnected > 0 {
-                    return self.to(asked.conn, encode_ok(&asked.request_id, &DisconnectResult { disconnected, incomplete: !complete }));
-                }
-                let nobody = || Refusal::new(ErrorCode::NoRecipient, "nobody is there by that name").at("/args");
-                self.refuse(&asked, &if complete { nobody() } else { unknown() });
-            }
+            Then::Kick { asked, here } => self.settle_kick(&asked, here, &answers, complete),
             Then::Watch { topic, list } => {
+                if !complete && list {
+                    self.again.push(Abroad::Watch { topic, list });
+                }
                 for (node, answer) in answers {
                     if let Answer::Watch(Some(here)) = answer {
                         self.home(self.shared.homes.of_topic(&topic), PeerOp::Watched { node, topic, here, listed: list });
@@ -229,6 +244,23 @@ impl Peers {
                 }
             }
             Then::Told { publish, duplicate } => self.told_all(&publish, duplicate, complete),
+        }
+    }
+
+    /// Opens here what others have that matches a pattern, or refuses the pattern: what is published there would not be received.
+    fn found(&mut self, asked: &Asked, gather: u32, args: &JoinArgs, answers: &[(ClientId, Answer)], complete: bool) {
+        let topics = topics(answers);
+        // While Redis is away each node is a bus of its own; afterwards others are asked again.
+        let refused = !complete && self.reachable;
+        let lanes = u32::try_from(topics.len()).unwrap_or(u32::MAX) + u32::from(refused);
+        let (shard, conn) = (usize::from(asked.conn.shard), asked.conn.key);
+        self.deliveries[shard].push(Delivery::Part { conn, gather, part: Part::Pattern { lanes } });
+        if refused {
+            self.deliveries[shard].push(Delivery::Part { conn, gather, part: Part::LaneRefused(Box::new(not_done())) });
+        }
+        for topic in topics {
+            let op = PeerOp::Found { topic, asked: asked.clone(), gather, args: Box::new(args.clone()) };
+            self.home(self.shared.homes.of_topic(&topic), op);
         }
     }
 
@@ -265,6 +297,16 @@ impl Peers {
         members.sort_unstable_by_key(|member| member.client);
         let next = cut(&mut members, args.limit, |member| member.client);
         self.to(asked.conn, encode_ok(&asked.request_id, &MembersResult { members, total, next, incomplete: !complete }));
+    }
+
+    fn settle_kick(&mut self, asked: &Asked, here: u64, answers: &[(ClientId, Answer)], complete: bool) {
+        let there: u64 = answers.iter().map(|(_, answer)| if let Answer::Kick(count) = answer { *count } else { 0 }).sum();
+        let disconnected = here + there;
+        if disconnected > 0 {
+            return self.to(asked.conn, encode_ok(&asked.request_id, &DisconnectResult { disconnected, incomplete: !complete }));
+        }
+        let nobody = || Refusal::new(ErrorCode::NoRecipient, "nobody is there by that name").at("/args");
+        self.refuse(asked, &if complete { nobody() } else { unknown() });
     }
 
     fn settle_send(&mut self, publish: &PublishOp, here: Delivered, answers: &[(ClientId, Answer)], complete: bool) {
@@ -322,6 +364,12 @@ fn counts(answers: &[(ClientId, Answer)]) -> impl Iterator<Item = u64> {
     answers.iter().filter_map(|(_, answer)| if let Answer::Watch(Some(here)) = answer { Some(here.count) } else { None })
 }
 
+/// The topics that others have, each once.
+fn topics(answers: &[(ClientId, Answer)]) -> BTreeSet<Topic> {
+    let texts = answers.iter().filter_map(|(_, answer)| if let Answer::Topics(topics) = answer { Some(topics) } else { None });
+    texts.flatten().filter_map(|topic| topic.parse().ok()).collect()
+}
+
 fn foreign(answers: Vec<(ClientId, Answer)>, incomplete: bool) -> ForeignPart {
     let mut part = ForeignPart { incomplete, ..ForeignPart::default() };
     for (_, answer) in answers {
@@ -329,7 +377,7 @@ fn foreign(answers: Vec<(ClientId, Answer)>, incomplete: bool) -> ForeignPart {
             Answer::Rooms(rooms) => part.rooms.extend(rooms),
             Answer::Channels(channels) => part.channels.extend(channels),
             Answer::Status(status) => part.nodes.push(*status),
-            Answer::Members(_) | Answer::Watch(_) | Answer::Deliver(_) | Answer::Kick(_) => {}
+            Answer::Topics(_) | Answer::Members(_) | Answer::Watch(_) | Answer::Deliver(_) | Answer::Kick(_) => {}
         }
     }
     part

@@ -1,6 +1,8 @@
 //! What nodes write to each other, as text: questions, answers, news, signs of life.
 
-use arqonbus_protocol::{ChannelSummary, ClientId, ListChannelsArgs, ListRoomsArgs, Member, MembersArgs, NodeStatus, Presence, Room, Topic, UserId};
+use arqonbus_protocol::{
+    ChannelSummary, ClientId, ListChannelsArgs, ListRoomsArgs, Member, MembersArgs, NodeStatus, Pattern, Position, Presence, Room, Topic, UserId,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -44,10 +46,12 @@ pub(crate) enum Question {
     Rooms(ListRoomsArgs),
     Channels(ListChannelsArgs),
     Status,
+    /// Which topics that match are open.
+    Topics(#[serde(with = "text")] Pattern),
     Members(MembersArgs),
     /// Who is in a topic; the members themselves where `list`.
     Watch {
-        #[serde(with = "topic_text")]
+        #[serde(with = "text")]
         topic: Topic,
         list: bool,
     },
@@ -99,6 +103,7 @@ pub(crate) enum Answer {
     Rooms(Vec<RoomPart>),
     Channels(Vec<ChannelSummary>),
     Status(Box<NodeStatus>),
+    Topics(Vec<String>),
     /// `None` where it has no such channel.
     Members(Option<MembersPart>),
     /// `None` where it has no such channel.
@@ -156,10 +161,16 @@ pub(crate) enum News {
     Broadcast { room: Option<Room>, body: Box<RawValue>, print: Option<Print> },
     /// A client joined or left; `presence.members` are those of that node.
     Presence {
-        #[serde(with = "topic_text")]
+        #[serde(with = "text")]
         topic: Topic,
         joined: bool,
         presence: Presence,
+    },
+    /// A topic was opened there, at this position.
+    Opened {
+        #[serde(with = "text")]
+        topic: Topic,
+        head: Position,
     },
     /// A client id was taken up again there.
     Resumed(ClientId),
@@ -184,16 +195,18 @@ impl Letter {
     }
 }
 
-/// A topic as `room:channel`.
-mod topic_text {
-    use arqonbus_protocol::Topic;
+/// Something by its own text form.
+mod text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(topic: &Topic, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(topic)
+    pub(super) fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Topic, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(|_| D::Error::custom("not a topic"))
+    pub(super) fn deserialize<'de, T: FromStr, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(|_| D::Error::custom("not of this form"))
     }
 }

@@ -31,6 +31,17 @@ pub(super) fn answer(shared: &Shared, question: &Question, parts: Vec<Part>) -> 
                 parts.into_iter().filter_map(|part| if let Part::Status(status) = part { Some(status) } else { None }).collect();
             Some(Answer::Status(Box::new(node_status(shared, &parts))))
         }
+        Question::Topics(_) => {
+            let mut topics = Vec::new();
+            for part in parts {
+                if let Part::Peer(answer) = part
+                    && let Answer::Topics(some) = *answer
+                {
+                    topics.extend(some);
+                }
+            }
+            Some(Answer::Topics(topics))
+        }
         Question::Members(_) | Question::Watch { .. } | Question::Deliver(_) | Question::Kick(_) => {
             parts.into_iter().find_map(|part| if let Part::Peer(answer) = part { Some(*answer) } else { None })
         }

@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 use crate::clock::Moment;
 use crate::fanout::{Delivery, Part};
-use crate::routing::{Asked, ConnId, Op, PeerOp, ShardId};
+use crate::routing::{Abroad, Asked, ConnId, Op, PeerOp, ShardId};
 use crate::session::Identity;
 use crate::shared::Shared;
 use crate::slots::Key;
@@ -82,6 +82,8 @@ pub(crate) struct Peers {
     /// How many took the last letter to all, this node included; none before the first.
     pub(crate) receivers: Option<u64>,
     pub(crate) out: Vec<Post>,
+    /// What was asked and not answered by all, and must be known: asked again with the next sign of life.
+    again: Vec<Abroad>,
     /// Topics to be looked up in Redis, by the number of the question.
     pub(crate) lookups: Vec<(u64, Topic)>,
     pub(crate) ops: Vec<Vec<Op>>,
@@ -117,6 +119,7 @@ impl Peers {
             reachable: false,
             receivers: None,
             out: Vec::new(),
+            again: Vec::new(),
             lookups: Vec::new(),
             ops: empty(),
             deliveries: (0..shared.shards).map(|_| Vec::new()).collect(),
@@ -137,6 +140,10 @@ impl Peers {
         if self.now.since(self.beaten) >= redis.node_heartbeat_ms {
             self.say(To::All, Said::Here);
             self.beaten = self.now;
+            // Cut off, they are asked once that is over.
+            for abroad in std::mem::take(&mut self.again).into_iter().filter(|_| self.reachable).collect::<Vec<_>>() {
+                self.abroad(abroad);
+            }
         }
         for node in self.roster.bury(self.now) {
             self.gone(node);
@@ -189,10 +196,12 @@ impl Peers {
             Op::ListRooms { asked, gather, args } => (asked, gather, Question::Rooms(args)),
             Op::ListChannels { asked, gather, args } => (asked, gather, Question::Channels(*args)),
             Op::Status { asked, gather } => (asked, gather, Question::Status),
+            Op::JoinPattern { asked, gather, args } => {
+                return self.begin(Question::Topics(args.pattern()), asks::Then::Found { asked, gather, args });
+            }
             // Nothing else is asked of all homes and of this one.
             Op::Lane(..)
             | Op::Send(_)
-            | Op::JoinPattern { .. }
             | Op::LeavePattern { .. }
             | Op::Unname { .. }
             | Op::CatchUp { .. }
@@ -299,6 +308,11 @@ impl Peers {
                 );
             }
             Question::Status => ops.extend((0..self.shared.shard_ids()).map(|shard| (shard, Op::Status { asked: asked(), gather }))),
+            Question::Topics(pattern) => {
+                for shard in 0..self.shared.shard_ids() {
+                    to(shard, PeerOp::Topics { number: gather, pattern });
+                }
+            }
             Question::Members(args) => {
                 let home = homes.of_topic(&Topic { room: args.room, channel: args.channel });
                 to(home, PeerOp::Members { number: gather, args: Box::new(args) });
@@ -357,6 +371,7 @@ impl Peers {
                 let presence = Box::new(presence);
                 self.home(self.shared.homes.of_topic(&topic), PeerOp::Presence { node, topic, joined, presence });
             }
+            News::Opened { topic, head } => self.home(self.shared.homes.of_topic(&topic), PeerOp::Opened { topic, head: Some(head) }),
             News::Resumed(client) => self.home(self.shared.homes.of_client(&client), PeerOp::Resumed { client }),
         }
     }

@@ -5,14 +5,15 @@
 use std::sync::Arc;
 
 use arqonbus_protocol::{
-    ChannelInfoResult, ClientId, CloseCode, ErrorCode, EventBody, MembersArgs, MembersResult, Presence, Refusal, Topic, encode_event,
+    ChannelInfoResult, ClientId, CloseCode, ErrorCode, EventBody, JoinArgs, MembersArgs, MembersResult, Pattern, Position, Presence, Refusal, Topic,
+    encode_event,
 };
 use bytes::Bytes;
 
 use super::groups::GroupOp;
 use super::op::{Asked, LaneOp, PublishOp};
 use super::{ConnId, Home};
-use crate::fanout::{Delivery, Part};
+use crate::fanout::Delivery;
 use crate::peers::letter::{Answer, Delivered, MembersHere, MembersPart, News, Private, Whom};
 use crate::session::Identity;
 use crate::slots::Key;
@@ -37,6 +38,8 @@ pub(crate) enum Abroad {
     Kick { asked: Asked, whom: Whom, here: u64 },
     /// Who is in this topic elsewhere? The members themselves where `list`.
     Watch { topic: Topic, list: bool },
+    /// Which topics that match are open elsewhere? They are opened here.
+    Topics { pattern: Pattern },
     /// Something happened here.
     Tell(Box<News>),
 }
@@ -78,6 +81,23 @@ pub(crate) enum PeerOp {
     /// A client id was taken up elsewhere.
     Resumed {
         client: ClientId,
+    },
+    /// The topics here that match.
+    Topics {
+        number: u32,
+        pattern: Pattern,
+    },
+    /// A topic was opened on another node.
+    Opened {
+        topic: Topic,
+        head: Option<Position>,
+    },
+    /// A topic that is open elsewhere, for a pattern that is being joined here.
+    Found {
+        topic: Topic,
+        asked: Asked,
+        gather: u32,
+        args: Box<JoinArgs>,
     },
     /// A node is gone, with all who were on it.
     Gone {
@@ -138,6 +158,9 @@ impl Home {
                     self.egress.push(conn.shard, Delivery::Close { conn: conn.key, code: CloseCode::Replaced });
                 }
             }
+            PeerOp::Topics { number, pattern } => self.topics_for(number, &pattern),
+            PeerOp::Opened { topic, head } => self.opened_abroad(topic, head),
+            PeerOp::Found { topic, asked, gather, args } => self.join_found(topic, &asked, gather, &args),
             PeerOp::Gone { node } => self.node_gone(&node),
             PeerOp::Doubt => self.doubt(),
             PeerOp::Settled { topic, op, exists } => self.settled_abroad(topic, *op, exists),
@@ -149,12 +172,6 @@ impl Home {
     pub(super) fn tell_abroad(&mut self, topic: Topic, joined: bool, who: &Arc<Identity>, here: u64) {
         if self.has_peers() {
             self.abroad(Abroad::Tell(Box::new(News::Presence { topic, joined, presence: presence(who, here) })));
-        }
-    }
-
-    fn answer_abroad(&mut self, number: u32, answer: Answer) {
-        if let Some(shard) = self.shared.abroad {
-            self.egress.push(shard, Delivery::Part { conn: Key::NOBODY, gather: number, part: Part::Peer(Box::new(answer)) });
         }
     }
 
@@ -326,6 +343,7 @@ impl Home {
 
     /// Asks anew who is elsewhere in the lanes that somebody here watches.
     fn doubt(&mut self) {
+        self.doubt_patterns();
         let watched: Vec<Topic> = self.lanes.iter().filter(|(_, lane)| lane.watchers > 0).map(|(_, lane)| lane.topic).collect();
         for topic in watched {
             self.abroad(Abroad::Watch { topic, list: true });

@@ -56,13 +56,15 @@ impl Home {
         }
     }
 
-    /// Lets a member of a pattern into a lane that was just born: nothing was missed.
-    pub(super) fn enter_newborn(&mut self, key: Key, asked: &Asked, presence: bool) {
-        let Some(lane) = self.lanes.get(key) else { return };
+    /// Lets a member of a pattern into a lane that was just born: nothing was missed, or only what came after `since`.
+    pub(super) fn enter_newborn(&mut self, key: Key, asked: &Asked, presence: bool, since: Option<Position>) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        lane.flush(&mut self.egress);
         let (topic, head) = (lane.topic, lane.head);
         let members = self.enter_member(key, asked, presence, Way::Pattern);
-        let start = TopicStart { room: topic.room, channel: topic.channel, head, start: head, members };
-        self.open(key, asked, Opening { start, gap: None, then: Then::Live, asked: OpeningAsked::Born });
+        let from = since.unwrap_or(head);
+        let start = TopicStart { room: topic.room, channel: topic.channel, head, start: from, members };
+        self.open(key, asked, Opening { start, gap: None, then: then(from, head), asked: OpeningAsked::Born });
     }
 
     fn open(&mut self, key: Key, asked: &Asked, opening: Opening) {

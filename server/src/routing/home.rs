@@ -6,6 +6,7 @@ use arqonbus_protocol::{ErrorCode, Position, Refusal, StorageState, Timestamp, T
 use indexmap::IndexSet;
 
 use super::directory::Directory;
+use super::elsewhere::Birth;
 use super::groups::GroupOp;
 use super::lane::Pending;
 use super::op::{Asked, LaneId, LaneOp, Op, PublishOp, ShardId};
@@ -13,6 +14,7 @@ use super::patterns::PatternMember;
 use super::{Abroad, ConnId, Egress, Lane};
 use crate::clock::Moment;
 use crate::hash::{Map, State};
+use crate::peers::letter::News;
 use crate::session::Identity;
 use crate::shared::Shared;
 use crate::slots::{Key, Slots};
@@ -27,6 +29,7 @@ pub(crate) struct Home {
     pub(crate) lanes: Slots<Lane>,
     pub(crate) by_topic: Map<Topic, Key>,
     pub(crate) patterns: Vec<PatternMember>,
+    pub(crate) birth: Birth,
     pub(crate) directory: Directory,
     /// Ids of messages to targets that have no log.
     pub(crate) sent: DedupWindow<()>,
@@ -79,6 +82,7 @@ impl Home {
             lanes: Slots::default(),
             by_topic: Map::default(),
             patterns: Vec::new(),
+            birth: Birth::default(),
             directory: Directory::default(),
             sent,
             gathered: Vec::new(),
@@ -244,7 +248,11 @@ impl Home {
     fn opened(&mut self, key: Key, _: Pending, opened: Result<LogState, StoreError>) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         match opened {
-            Ok(state) => lane.head = state.head,
+            Ok(state) => {
+                lane.head = state.head;
+                let opened = News::Opened { topic: lane.topic, head: state.head };
+                self.abroad(Abroad::Tell(Box::new(opened)));
+            }
             Err(error) => {
                 tracing::error!(room = %lane.topic.room, channel = %lane.topic.channel, %error, "a log cannot be opened");
                 // The next question begins the lane anew; these are answered by the store's refusal.
@@ -284,7 +292,7 @@ impl Home {
             LaneOp::Members { asked, args } => self.members(key, asked, args),
             LaneOp::History { asked, args } => self.history(key, asked, args),
             LaneOp::CatchUp { conn, from } => self.catch_up(key, conn, from),
-            LaneOp::Born { asked, presence } => self.enter_newborn(key, &asked, presence),
+            LaneOp::Born { asked, presence, since } => self.enter_newborn(key, &asked, presence, since),
             LaneOp::LeavePattern { conn } => self.leave_by_pattern(key, conn),
             LaneOp::Unname { conn } => self.unname(key, conn),
             LaneOp::Group(op) => self.run_group(key, op),
@@ -427,7 +435,7 @@ impl StoreError {
     pub(crate) fn refusal(&self) -> Refusal {
         let code = match self {
             Self::Unavailable(_) => ErrorCode::StorageUnavailable,
-            Self::Unknown(_) => ErrorCode::Internal,
+            Self::Unknown(_) => ErrorCode::OutcomeUnknown,
             Self::Full => ErrorCode::Overloaded,
         };
         Refusal::new(code, self.to_string())

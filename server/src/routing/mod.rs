@@ -5,6 +5,7 @@ mod answer;
 mod broadcast;
 mod catch_up;
 mod directory;
+mod elsewhere;
 mod fed;
 mod groups;
 mod home;

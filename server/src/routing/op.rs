@@ -117,6 +117,8 @@ pub(crate) enum LaneOp {
     },
     /// A member of a pattern enters the lane, which is new.
     Born {
+        /// Where it begins for those who join by pattern, if not at the head.
+        since: Option<Position>,
         asked: Asked,
         presence: bool,
     },
@@ -149,8 +151,6 @@ pub(crate) struct PublishOp {
     pub(crate) exclude_sender: bool,
     /// A request of which other nodes were asked whether anybody there can answer it, and somebody can.
     pub(crate) asked_abroad: bool,
-    /// Whether its sender would send it again where its connection is closed without an answer.
-    pub(crate) resent: bool,
     /// When it was read, in microseconds of the clock.
     pub(crate) received_us: u64,
     /// What is asked once it is stored; for what the bus publishes by itself.

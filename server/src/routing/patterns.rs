@@ -66,15 +66,16 @@ impl Home {
 
     /// Lets those in whose patterns match a lane that was just born.
     pub(super) fn let_patterns_in(&mut self, key: Key, topic: &Topic) {
-        let matching: Vec<(Asked, bool)> =
-            self.patterns.iter().filter(|member| member.pattern.matches(topic)).map(|member| (member.asked.clone(), member.presence)).collect();
+        let since = self.birth.since();
+        let entering = |member: &&PatternMember| member.pattern.matches(topic) && self.birth.lets_in(member.conn);
+        let matching: Vec<(Asked, bool)> = self.patterns.iter().filter(entering).map(|member| (member.asked.clone(), member.presence)).collect();
         for (asked, presence) in matching {
-            self.ask_lane(key, LaneOp::Born { asked, presence });
+            self.ask_lane(key, LaneOp::Born { asked, presence, since });
         }
     }
 }
 
 /// What the client knows of `topic`.
-fn known(args: &JoinArgs, topic: &Topic) -> Option<Position> {
+pub(super) fn known(args: &JoinArgs, topic: &Topic) -> Option<Position> {
     args.positions.iter().flatten().find(|known| known.topic() == *topic).map(TopicPosition::position)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{CloseCode, Durability, ErrorCode, EventBody, Gap, GapReason, Position, PublishResult, Refusal, Topic, encode_event};
+use arqonbus_protocol::{Durability, ErrorCode, EventBody, Gap, GapReason, Position, PublishResult, Refusal, Topic, encode_event};
 use bytes::Bytes;
 
 use super::lane::Lane;
@@ -68,11 +68,6 @@ impl Home {
             Ok(Appended::Duplicate { position }) => (position, true),
             Ok(Appended::Conflict) => {
                 return self.refuse(&publish.asked, Some(topic), &id_conflict());
-            }
-            // A refusal would say that it is not stored.
-            Err(StoreError::Unknown(_)) if publish.resent => {
-                let (conn, code) = (publish.asked.conn, CloseCode::StorageUnavailable);
-                return self.egress.push(conn.shard, Delivery::Close { conn: conn.key, code });
             }
             Err(error) => return self.refuse_store(&publish.asked, Some(topic), &error),
         };

@@ -36,7 +36,6 @@ impl Session {
             ack: publish.ack || publish.exclude_sender || self.channel == Channel::Http,
             exclude_sender: publish.exclude_sender,
             asked_abroad: false,
-            resent: self.channel == Channel::WebSocket,
             received_us: cx.received_us,
             then: None,
             asked,

@@ -168,8 +168,8 @@ impl Core {
             self.shared.tell_refused(asked, None, refusal.code);
             return self.edge.to(key, &encode_refused(&asked.request_id, &refusal));
         }
-        // Joins are of connections, and those are here.
-        let abroad = self.shared.abroad.filter(|_| !matches!(aggregate, Aggregate::JoinPattern(_) | Aggregate::LeavePattern(_)));
+        // Other nodes have topics that match, but no patterns of connections here.
+        let abroad = self.shared.abroad.filter(|_| !matches!(aggregate, Aggregate::LeavePattern(_)));
         conn.gathers.push((gather, Gather::new(asked.clone(), aggregate.clone(), self.shared.shards + usize::from(abroad.is_some()))));
         for shard in (0..self.shared.shard_ids()).chain(abroad) {
             let asked = asked.clone();

@@ -64,7 +64,6 @@ impl Home {
             ack: false,
             exclude_sender: false,
             asked_abroad: false,
-            resent: false,
             received_us: 0,
             then: Some(Box::new((self.shard, then))),
         })

@@ -1,0 +1,82 @@
+//! Patterns over several nodes: topics that are open elsewhere are opened here for those whose patterns match.
+
+use arqonbus_protocol::{JoinArgs, Pattern, Position, Topic};
+
+use super::op::{Asked, JoinOp, LaneOp, PatternPart};
+use super::patterns::known;
+use super::{Abroad, ConnId, Home};
+use crate::fanout::{Delivery, Part};
+use crate::peers::letter::Answer;
+use crate::slots::Key;
+
+/// How members by pattern enter the lane that is being begun.
+#[derive(Debug, Default)]
+pub(crate) struct Birth {
+    /// Another node opened the topic here: what came after this is theirs.
+    since: Option<Position>,
+    /// Enters by its join.
+    except: Option<ConnId>,
+}
+
+impl Birth {
+    pub(super) fn since(&self) -> Option<Position> {
+        self.since
+    }
+
+    pub(super) fn lets_in(&self, conn: ConnId) -> bool {
+        self.except != Some(conn)
+    }
+}
+
+impl Home {
+    /// Gives another node the topics that are open here and match.
+    pub(super) fn topics_for(&mut self, number: u32, pattern: &Pattern) {
+        let topics = self.by_topic.keys().filter(|topic| pattern.matches(topic)).map(ToString::to_string).collect();
+        self.answer_abroad(number, Answer::Topics(topics));
+    }
+
+    /// A topic was opened on another node, at this position where that is known: members by pattern here follow it from there.
+    pub(super) fn opened_abroad(&mut self, topic: Topic, since: Option<Position>) {
+        if !self.by_topic.contains_key(&topic) && self.patterns.iter().any(|member| member.pattern.matches(&topic)) {
+            self.birth = Birth { since, except: None };
+            // Past the bound on channels it is followed when there is room for it again.
+            self.admit_lane(topic, None);
+            self.birth = Birth::default();
+        }
+    }
+
+    /// Opens a topic that another node has, for a pattern that is being joined; its opening is a part of the answer.
+    pub(super) fn join_found(&mut self, topic: Topic, asked: &Asked, gather: u32, args: &JoinArgs) {
+        let pattern = args.pattern();
+        let is_member = self.patterns.iter().any(|member| member.conn == asked.conn && member.pattern == pattern);
+        if !self.by_topic.contains_key(&topic) {
+            self.birth = Birth { since: None, except: is_member.then_some(asked.conn) };
+            let begun = self.admit_lane(topic, Some(asked.who.client));
+            self.birth = Birth::default();
+            if let Some(key) = begun.filter(|_| is_member) {
+                let part = PatternPart { gather, resumes: args.positions.is_some() };
+                let since = known(args, &topic);
+                let join = JoinOp { asked: asked.clone(), since, replay: args.replay, presence: args.presence, pattern: Some(part) };
+                return self.ask_lane(key, LaneOp::Join(Box::new(join)));
+            }
+        }
+        // It is let in by the join of what is here, or is no member any more.
+        self.egress.part(asked.conn, gather, Part::LaneGone);
+    }
+
+    /// What other nodes opened meanwhile may not have been told: they are asked.
+    pub(super) fn doubt_patterns(&mut self) {
+        let mut patterns: Vec<Pattern> = self.patterns.iter().map(|member| member.pattern).collect();
+        patterns.sort_unstable();
+        patterns.dedup();
+        for pattern in patterns {
+            self.abroad(Abroad::Topics { pattern });
+        }
+    }
+
+    pub(super) fn answer_abroad(&mut self, number: u32, answer: Answer) {
+        if let Some(shard) = self.shared.abroad {
+            self.egress.push(shard, Delivery::Part { conn: Key::NOBODY, gather: number, part: Part::Peer(Box::new(answer)) });
+        }
+    }
+}
