@@ -34,10 +34,10 @@ async fn know(node: &impl Reach, count: usize) {
     peer.close().await;
 }
 
-/// A Redis that nobody waits for long, and the configuration of its nodes.
+/// A Redis whose nodes often give signs of life, and their configuration; a machine that is busy makes none of them seem dead.
 async fn quick_redis() -> (Redis, config::Redis) {
     let redis = Redis::start().await;
-    let config = config::Redis { node_heartbeat_ms: 100, node_dead_ms: 1_000, node_answer_ms: 500, ..redis.config() };
+    let config = config::Redis { node_heartbeat_ms: 100, node_dead_ms: 10_000, ..redis.config() };
     (redis, config)
 }
 
@@ -225,8 +225,8 @@ async fn n09_who_watches_is_told_who_comes_and_goes_elsewhere() {
 #[tokio::test]
 async fn n09_the_members_of_a_dead_node_vanish_and_are_told() {
     let (redis, config) = quick_redis().await;
-    let a = node(&config);
-    let b = Process::start(&format!("{}node_heartbeat_ms = 100\nnode_dead_ms = 1000\n", redis.lines()));
+    let a = node(&config::Redis { node_dead_ms: 2_000, ..config });
+    let b = Process::start(&format!("{}node_heartbeat_ms = 100\n", redis.lines()));
     know(&a, 2).await;
     let mut watcher = Peer::connect(&a).await;
     watcher.join_with("room:one", json!({"presence": true})).await;
