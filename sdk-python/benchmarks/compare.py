@@ -192,7 +192,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Medians of messages a second, by peer and kind."""
     running: list[Process] = []
     scratch = tempfile.mkdtemp(prefix="arqonbus-nats-")
-    # As for nats-py, whose bounds on what waits for a reader are lifted: a reader whom a busy machine makes slow is no subject here.
+    # As for nats-py, whose bounds on what waits for a reader are lifted: what a busy machine makes slow is no subject here.
     patient = ["--set", "limits.outbox_bytes=67108864", "--set", "limits.outbox_age_ms=60000"]
     bus = Server(*patient, binary=arguments.server).start()
     peers: dict[str, dict[str, Callable[[int], Awaitable[float]]]] = {

@@ -314,7 +314,6 @@ impl Home {
             Told::Answer(ticket, answer) => self.complete(ticket, answer),
             Told::Fed { topic, position, body } => self.fed(&topic, position, body),
             Told::Moved { topic, reason, head, durability } => self.moved(&topic, reason, head, durability),
-            Told::Opened { topic, head } => self.opened_elsewhere(topic, head),
             Told::Deleted { topic, by } => {
                 if let Some(key) = self.by_topic.get(&topic) {
                     self.ask_lane(*key, LaneOp::Ended { by });

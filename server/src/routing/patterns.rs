@@ -7,9 +7,6 @@ use super::{ConnId, Home};
 use crate::fanout::Part;
 use crate::slots::Key;
 
-/// The gather of a way in that nobody waits for: they are counted from 1.
-const NOBODY: u32 = 0;
-
 /// A connection that joined a pattern.
 #[derive(Debug, Clone)]
 pub(crate) struct PatternMember {
@@ -24,10 +21,6 @@ pub(crate) struct PatternMember {
 impl Home {
     pub(super) fn join_pattern(&mut self, asked: &Asked, gather: u32, args: &JoinArgs) {
         let pattern = args.pattern();
-        // One shard asks for all.
-        if self.shard == 0 {
-            self.store.seek(&pattern);
-        }
         self.begin_anew(asked, args);
         let mut matching: Vec<(Topic, Key)> =
             self.by_topic.iter().filter(|(topic, _)| pattern.matches(topic)).map(|(topic, key)| (*topic, *key)).collect();
@@ -72,26 +65,6 @@ impl Home {
         for key in matching {
             self.ask_lane(key, LaneOp::LeavePattern { conn });
         }
-    }
-
-    /// Another node has a topic open: where patterns match it, it is begun here too. They miss nothing that was published since that was said.
-    pub(super) fn opened_elsewhere(&mut self, topic: Topic, head: Position) {
-        let is_wanted = self.patterns.iter().any(|member| member.pattern.matches(&topic));
-        if !is_wanted || self.by_topic.contains_key(&topic) || !self.shared.may_be_joined(&topic) {
-            return;
-        }
-        // Those who match are let in from `head`, and not from wherever the log is once it is open.
-        let members = std::mem::take(&mut self.patterns);
-        let key = self.admit_lane(topic, None);
-        for member in members.iter().filter(|member| member.pattern.matches(&topic)) {
-            let (asked, presence) = (member.asked.clone(), member.presence);
-            let part = PatternPart { gather: NOBODY, resumes: false };
-            let join = JoinOp { asked, since: Some(head), replay: None, presence, pattern: Some(part) };
-            if let Some(key) = key {
-                self.ask_lane(key, LaneOp::Join(Box::new(join)));
-            }
-        }
-        self.patterns = members;
     }
 
     /// Lets those in whose patterns match a lane that was just born.

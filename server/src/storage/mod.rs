@@ -17,7 +17,7 @@ pub mod suite;
 
 use std::task::{Context, Poll};
 
-use arqonbus_protocol::{ClientId, Direction, Durability, Epoch, GapReason, Pattern, Position, StorageState, StorageStatus, Timestamp, Topic};
+use arqonbus_protocol::{ClientId, Direction, Durability, Epoch, GapReason, Position, StorageState, StorageStatus, Timestamp, Topic};
 use bytes::Bytes;
 
 pub use budget::{Budget, StoreCounters};
@@ -81,13 +81,6 @@ pub enum Told {
         head: Position,
         /// What acks survive from now on.
         durability: Durability,
-    },
-    /// Another node has opened a log that is not open here.
-    Opened {
-        /// The log.
-        topic: Topic,
-        /// Where it ended when that was said.
-        head: Position,
     },
     /// Another node has deleted the log.
     Deleted {
@@ -253,9 +246,6 @@ pub trait Store {
     fn poll_told(&mut self, _now: Moment, _cx: &mut Context<'_>) -> Poll<Told> {
         Poll::Pending
     }
-
-    /// Lets other nodes say which logs they have open that match; each comes as [`Told::Opened`], now and from now on.
-    fn seek(&mut self, _pattern: &Pattern) {}
 
     /// Forgets what is too old. True for a topic whose log may be closed without a loss: nothing held, no id remembered, or both kept
     /// elsewhere.

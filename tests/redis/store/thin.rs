@@ -1,7 +1,6 @@
 //! The way of a message through Redis, when nothing goes wrong.
 
 use arqonbus_tests::harness::Peer;
-use arqonbus_tests::harness::clock::eventually;
 use arqonbus_tests::harness::redis::Redis;
 use serde_json::json;
 
@@ -48,27 +47,4 @@ async fn history_outlives_the_node_and_a_client_resumes_on_another() {
     peer.publish("r:c", json!(3)).await;
     assert_eq!(peer.payloads(2).await, [json!(2), json!(3)]);
     assert!(peer.already().await.is_none());
-}
-
-#[tokio::test]
-async fn a_pattern_finds_topics_that_are_open_or_begin_on_other_nodes() {
-    let redis = Redis::start().await;
-    let (a, b) = (Node::of(&redis), Node::of(&redis));
-    let mut publisher = Peer::connect(&a).await;
-    publisher.publish("r:before", json!(0)).await;
-    let mut member = Peer::connect(&b).await;
-    member.ok("join_channel", json!({"room": "r", "channel": "*"})).await;
-    // What begins after the join is there from its first message on.
-    for n in 1..=3 {
-        publisher.publish("r:new", json!(n)).await;
-    }
-    assert_eq!(member.payloads(3).await, [json!(1), json!(2), json!(3)]);
-    // What was there before is found, and what is published from then on comes.
-    eventually("the topic on the other node", async || {
-        let rooms = member.ok("channel_info", json!({"room": "r", "channel": "before"})).await;
-        (rooms["members"] == json!(1)).then_some(())
-    })
-    .await;
-    publisher.publish("r:before", json!(4)).await;
-    assert_eq!(member.message().await["payload"], json!(4));
 }

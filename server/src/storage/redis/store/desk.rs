@@ -1,6 +1,6 @@
 //! What passes between a shard's half of the store and the tasks that talk to Redis: questions one way, answers and news the other.
 
-use arqonbus_protocol::{Pattern, Topic};
+use arqonbus_protocol::Topic;
 use tokio::sync::mpsc;
 
 use super::notice::Notice;
@@ -29,10 +29,6 @@ pub(super) enum Job {
     Delete(Ticket, Topic),
     /// Follow a feed no more.
     Unfollow(Topic),
-    /// Tell the other nodes that a log is open here, and where it ends.
-    Announce(Topic, u64, u64),
-    /// Ask the other nodes which logs they have open that match.
-    Seek(Pattern),
     /// Say [`News::Awake`] in so many milliseconds.
     Wake(u64),
     /// See whether Redis is there: say [`News::Down`] and, once it is, [`News::Up`].
@@ -50,10 +46,6 @@ pub(super) enum News {
     Heads(Vec<(Topic, Ends)>),
     Deleted(Ticket, Topic, Result<(), Failure>),
     Noticed(Topic, Notice),
-    /// Another node has this log open, in this epoch, up to this seq.
-    Elsewhere(Topic, u64, u64),
-    /// Another node asks which logs are open that match.
-    Sought(Pattern),
     /// Notices may have been lost.
     Interrupted,
     /// Redis is out of reach, or takes nothing.

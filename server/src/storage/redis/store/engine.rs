@@ -10,7 +10,7 @@ use arqonbus_protocol::{ClientId, Topic};
 use tokio::sync::{Notify, mpsc};
 
 use super::desk::{Counter, Desk, Failure, Job, News, Opened};
-use super::notice::{Notice, Word};
+use super::notice::Notice;
 use super::script::{Caller, Ends, Found, Library, Look, Part, Written, found, heads, written};
 use super::{Code, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed};
 use crate::clock::Clock;
@@ -122,8 +122,6 @@ impl Engine {
             tokio::spawn(serve(Arc::clone(&engine), counter));
         }
         tokio::spawn(sort(Arc::downgrade(&engine), pushed));
-        let follower = Arc::downgrade(&engine);
-        tokio::spawn(follow_topics(follower));
         tokio::spawn(watch(Arc::downgrade(&engine), link.clone()));
         Ok((desks, fsync, link))
     }
@@ -279,44 +277,11 @@ impl Engine {
                 tokio::time::sleep(Duration::from_millis(ms)).await;
                 News::Awake
             }
-            Job::Announce(topic, epoch, head) => {
-                self.say(&Word::Open(topic, epoch, head)).await;
-                return None;
-            }
-            Job::Seek(pattern) => {
-                self.say(&Word::Seek(pattern)).await;
-                return None;
-            }
             Job::Probe => {
                 self.ill.notify_one();
                 return None;
             }
         })
-    }
-
-    /// Tells all other nodes. Where that fails Redis is away, and what matters is said again.
-    async fn say(&self, word: &Word) {
-        let mut command = cmd(self.caller.publish());
-        command.arg(self.caller.topics()).arg(word.text(&self.caller.node));
-        if let Err(error) = self.link.query(&command).await {
-            tracing::debug!(%error, "the other nodes were not told");
-        }
-    }
-
-    /// Takes what another node says about all topics; false where it cannot be read.
-    async fn hear(&self, payload: &[u8]) -> bool {
-        let Some((node, word)) = Word::parse(payload) else { return false };
-        if node == self.caller.node {
-            return true;
-        }
-        match word {
-            Word::Open(topic, epoch, head) => {
-                // A shard that is gone opens nothing.
-                let _ = self.shards[usize::from(self.homes.of_topic(&topic))].send(News::Elsewhere(topic, epoch, head)).await;
-            }
-            Word::Seek(pattern) => self.tell_all(|| News::Sought(pattern)).await,
-        }
-        true
     }
 
     /// Whether Redis would keep something now.
@@ -335,7 +300,7 @@ async fn serve(engine: Arc<Engine>, mut counter: Counter) {
         // Only what appends need not wait for a place: there is one such question at a time.
         let place = match job {
             Job::Append(_) | Job::Wake(_) | Job::Probe => None,
-            Job::Open(_) | Job::Read(..) | Job::Fill(..) | Job::Heads(_) | Job::Delete(..) | Job::Unfollow(_) | Job::Announce(..) | Job::Seek(_) => {
+            Job::Open(_) | Job::Read(..) | Job::Fill(..) | Job::Heads(_) | Job::Delete(..) | Job::Unfollow(_) => {
                 Arc::clone(&places).acquire_owned().await.ok()
             }
         };
@@ -349,13 +314,6 @@ async fn serve(engine: Arc<Engine>, mut counter: Counter) {
     }
 }
 
-/// Follows what nodes tell each other about all topics. Where it is not confirmed it is followed all the same once there is a connection.
-async fn follow_topics(engine: Weak<Engine>) {
-    if let Some(engine) = engine.upgrade() {
-        let _ = engine.feed.follow(vec![engine.caller.topics()]).await;
-    }
-}
-
 /// Brings notices to the shards of their topics.
 async fn sort(engine: Weak<Engine>, mut pushed: mpsc::Receiver<Pushed>) {
     while let Some(push) = pushed.recv().await {
@@ -364,10 +322,6 @@ async fn sort(engine: Weak<Engine>, mut pushed: mpsc::Receiver<Pushed>) {
             engine.tell_all(|| News::Interrupted).await;
             continue;
         };
-        if channel[..] == engine.caller.topics()[..] {
-            engine.metrics.notices_malformed.add(u64::from(!engine.hear(&payload).await));
-            continue;
-        }
         let read = engine.caller.topic_of(&channel).zip(Notice::parse(&payload));
         let Some((topic, notice)) = read else {
             engine.metrics.notices_malformed.add(1);

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 
-use arqonbus_protocol::{ClientId, Durability, Pattern, StorageState, StorageStatus, Topic};
+use arqonbus_protocol::{ClientId, Durability, StorageState, StorageStatus, Topic};
 
 pub(crate) use desk::Desk;
 pub(crate) use engine::{Bus, Engine};
@@ -309,10 +309,6 @@ impl Store for RedisStore {
         self.dispatch();
         self.waker = Some(cx.waker().clone());
         Poll::Pending
-    }
-
-    fn seek(&mut self, pattern: &Pattern) {
-        self.ask(Job::Seek(*pattern));
     }
 
     fn is_forgettable(&mut self, topic: &Topic, _now: Moment) -> bool {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use arqonbus_protocol::{ClientId, Direction, Durability, Epoch, GapReason, Pattern, Position, Topic};
+use arqonbus_protocol::{ClientId, Direction, Durability, Epoch, GapReason, Position, Topic};
 
 use super::desk::{Failure, Job, News, Opened};
 use super::log::{HeldRead, Log, Next, Place, Placed};
@@ -45,12 +45,6 @@ impl RedisStore {
             }
             News::Deleted(ticket, topic, result) => self.deleted(ticket, &topic, result),
             News::Noticed(topic, notice) => self.noticed(&topic, notice, now),
-            News::Elsewhere(topic, epoch, head) if !self.logs.contains_key(&topic) => {
-                let head = Position { epoch: Epoch::from_number(epoch), seq: head };
-                self.out.push_back(Told::Opened { topic, head });
-            }
-            News::Elsewhere(..) => {}
-            News::Sought(pattern) => self.announce_matching(&pattern),
             News::Interrupted => self.look_at_all(now),
             News::Down => self.down(now),
             News::Up => self.up(now),
@@ -73,8 +67,6 @@ impl RedisStore {
                 log.follows = opened.follows;
                 log.begin_at(opened.ends);
                 let early = log.take_early();
-                let (epoch, told) = (log.epoch, log.told);
-                self.ask(Job::Announce(*topic, epoch, told));
                 self.tell(ticket, Answer::Opened(Ok(opened.ends.state())));
                 for notice in early {
                     self.noticed(topic, notice, now);
@@ -84,15 +76,6 @@ impl RedisStore {
             Place::Healing => self.put_back(topic, &opened, now),
             // It is there already, or Redis went away again.
             Place::Redis | Place::Memory | Place::Restoring => {}
-        }
-    }
-
-    /// Says which logs are open here that match.
-    fn announce_matching(&mut self, pattern: &Pattern) {
-        let matching = self.logs.iter().filter(|(topic, log)| log.place == Place::Redis && pattern.matches(topic));
-        let words: Vec<Job> = matching.map(|(topic, log)| Job::Announce(*topic, log.epoch, log.told)).collect();
-        for word in words {
-            self.ask(word);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What nodes tell each other through Redis when they have changed a log.
 
-use arqonbus_protocol::{ClientId, Pattern, Topic};
+use arqonbus_protocol::ClientId;
 use bytes::Bytes;
 
 use super::packed::unpack;
@@ -51,51 +51,9 @@ impl Notice {
     }
 }
 
-/// What nodes tell each other about all topics.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Word {
-    /// A log is open, in this epoch, up to this seq.
-    Open(Topic, u64, u64),
-    /// Which logs are open that match?
-    Seek(Pattern),
-}
-
-impl Word {
-    /// As it is published.
-    pub(super) fn text(&self, node: &str) -> String {
-        match self {
-            Self::Open(topic, epoch, head) => format!("o {node} {topic} {epoch} {head}"),
-            Self::Seek(pattern) => format!("s {node} {pattern}"),
-        }
-    }
-
-    /// Reads it, with the node that said it.
-    pub(super) fn parse(payload: &[u8]) -> Option<(&str, Self)> {
-        let mut words = std::str::from_utf8(payload).ok()?.split(' ');
-        let (kind, node, subject) = (words.next()?, words.next()?, words.next()?);
-        let word = match kind {
-            "o" => Self::Open(subject.parse().ok()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?),
-            "s" => Self::Seek(subject.parse().ok()?),
-            _ => return None,
-        };
-        words.next().is_none().then_some((node, word))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_word_is_read_as_it_was_said() {
-        for word in [Word::Open("a:b".parse().unwrap(), 7, 9), Word::Seek("a:b*".parse().unwrap()), Word::Seek("a:*".parse().unwrap())] {
-            let text = word.text("n_aaaaaaaa");
-            assert_eq!(Word::parse(text.as_bytes()), Some(("n_aaaaaaaa", word)), "{text}");
-        }
-        for junk in ["", "o n a:b", "o n a:b 7", "o n a:b 7 9 1", "s n", "x n a:b", "s n ?"] {
-            assert_eq!(Word::parse(junk.as_bytes()), None, "{junk}");
-        }
-    }
 
     #[test]
     fn a_notice_is_read_and_junk_is_not() {

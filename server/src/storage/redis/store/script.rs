@@ -106,11 +106,6 @@ impl Caller {
         format!("{}:feed", self.tag(topic)).into_bytes()
     }
 
-    /// The channel of what nodes tell each other about all topics.
-    pub(super) fn topics(&self) -> Vec<u8> {
-        format!("{{{}:topics}}", self.prefix).into_bytes()
-    }
-
     fn tag(&self, topic: &Topic) -> String {
         stream_key(&self.prefix, topic)
     }
@@ -128,7 +123,7 @@ impl Caller {
         self.now.as_ref().map(|now| now.load(Relaxed).to_string()).unwrap_or_default()
     }
 
-    pub(super) fn publish(&self) -> &'static str {
+    fn publish(&self) -> &'static str {
         if self.is_cluster { "SPUBLISH" } else { "PUBLISH" }
     }
 
@@ -141,12 +136,12 @@ impl Caller {
             let latest = part.items.iter().map(|item| item.entry.timestamp.unix_ms()).max().unwrap_or_default();
             command.arg(part.epoch).arg(settings(&part.settings)).arg(format!("{latest:013}")).arg(u8::from(part.follows));
             command.arg(part.items.len()).arg(pack(part.items.iter().map(|item| &item.entry)));
-            for (index, item) in part.items.iter().enumerate() {
-                let mut id = [0; 24];
-                id[..16].copy_from_slice(&item.fingerprint.key.to_be_bytes());
-                id[16..].copy_from_slice(&item.fingerprint.content.to_be_bytes());
-                command.arg([&id[..], index.to_string().as_bytes()].concat());
+            let mut ids = Vec::with_capacity(24 * part.items.len());
+            for Item { fingerprint, .. } in &part.items {
+                ids.extend_from_slice(&fingerprint.key.to_be_bytes());
+                ids.extend_from_slice(&fingerprint.content.to_be_bytes());
             }
+            command.arg(ids);
         }
         command
     }

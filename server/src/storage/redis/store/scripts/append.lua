@@ -3,9 +3,15 @@
 -- KEYS  stream, meta, ids:0, ids:1, feed of each topic
 -- ARGV  token, now, node, publish command, count command
 --       for each topic: epoch for a new one, settings, 1 where this node follows the feed, how many messages, the field b of the entry,
---         for each message: key (16 bytes), content (8 bytes), index (decimal, from 0); no key comes twice
+--         the ids: for each message key (16 bytes) and content (8 bytes); no key comes twice
 -- gives for each topic: epoch, start, first seq given (0 for none), and nothing more where every message was stored;
 --       else for each message its seq; -seq for one that was stored before; 0 for an id of another content
+
+-- Indexes as text: made once, and not at every call.
+local INDEX = {}
+for i = 1, 1024 do
+  INDEX[i] = '' .. (i - 1)
+end
 
 -- A notice with more than this says only where the head is.
 local NOTICE_BYTES = 65536
@@ -93,7 +99,7 @@ local function store(log, settings, epoch, blob, ids, keys, fresh)
   local tail = ',' .. first .. ',' .. log.now
   local values = {}
   for j, i in ipairs(fresh) do
-    values[2 * j - 1], values[2 * j] = keys[i], string.sub(ids[i], 17, 24) .. (j - 1) .. tail
+    values[2 * j - 1], values[2 * j] = keys[i], string.sub(ids, 24 * i - 7, 24 * i) .. INDEX[j] .. tail
   end
   redis.call('HSET', log.ids[log.half], unpack(values))
   redis.call('HSET', log.meta, 'head', log.head, 'bytes', digits(log.bytes), 'latest', log.latest, 'at', log.now)
@@ -107,24 +113,24 @@ local function seqs(count, seen, ids, first)
       reply[i] = first + given
       given = given + 1
     else
-      reply[i] = seen[i].content == string.sub(ids[i], 17, 24) and -seen[i].seq or 0
+      reply[i] = seen[i].content == string.sub(ids, 24 * i - 7, 24 * i) and -seen[i].seq or 0
     end
   end
   return reply
 end
 
-local function append(log, settings, topic, ids)
+local function append(log, settings, topic, ids, count)
   local bytes_before, at_before = log.bytes, log.at
   turn(log, settings)
   local keys, all, seen = {}, {}, {}
-  for i, id in ipairs(ids) do
-    keys[i], all[i] = string.sub(id, 1, 16), i
+  for i = 1, count do
+    keys[i], all[i] = string.sub(ids, 24 * i - 23, 24 * i - 8), i
   end
   local some = log.head > log.half_from and look_up(log, settings, log.half, keys, seen)
   some = look_up(log, settings, 1 - log.half, keys, seen) or some
   local blob, fresh = topic.blob, all
   if some then
-    blob, fresh = fewer(blob, #ids, seen)
+    blob, fresh = fewer(blob, count, seen)
   end
   local first = 0
   if #fresh > 0 then
@@ -136,7 +142,7 @@ local function append(log, settings, topic, ids)
     tell(log, topic.node, topic.commands, topic.feed, topic.follows, first, blob)
   end
   keep(log, settings)
-  return { log.epoch, log.start, first, unpack(some and seqs(#ids, seen, ids, first) or {}) }
+  return { log.epoch, log.start, first, unpack(some and seqs(count, seen, ids, first) or {}) }
 end
 
 redis.register_function('arqonbus_append_VERSION', function(KEYS, ARGV)
@@ -145,13 +151,10 @@ redis.register_function('arqonbus_append_VERSION', function(KEYS, ARGV)
   local replies, at = {}, 6
   for key = 1, #KEYS, 5 do
     topic.epoch, topic.latest, topic.follows, topic.blob, topic.feed = ARGV[at], ARGV[at + 2], number(ARGV[at + 3]), ARGV[at + 5], KEYS[key + 4]
-    local settings, count, ids = read_settings(ARGV[at + 1]), number(ARGV[at + 4]), {}
-    for i = 1, count do
-      ids[i] = ARGV[at + 5 + i]
-    end
+    local settings, count = read_settings(ARGV[at + 1]), number(ARGV[at + 4])
     local log = enter(KEYS, key, token, topic.epoch, now)
-    replies[#replies + 1] = append(log, settings, topic, ids)
-    at = at + 6 + count
+    replies[#replies + 1] = append(log, settings, topic, ARGV[at + 6], count)
+    at = at + 7
   end
   return replies
 end)

@@ -158,12 +158,27 @@ local function first_held(log, settings)
   return header and math.max(low, header.first) or log.head + 1, header
 end
 
-local function read_settings(text)
+-- Settings by their text: a bus has few.
+local parsed, parsed_count = {}, 0
+
+local function parse_settings(text)
   local messages, age_ms, bytes, dedup_ms, dedup_ids, keep_ms = string.match(text, '^(%d+),(%d+),(%d+),(%d+),(%d+),(%d+)$')
   return {
     messages = number(messages), age_ms = number(age_ms), bytes = number(bytes), dedup_ms = number(dedup_ms), dedup_ids = number(dedup_ids),
     keep_ms = number(keep_ms),
   }
+end
+
+local function read_settings(text)
+  local settings = parsed[text]
+  if not settings then
+    settings = parse_settings(text)
+    if parsed_count == 1000 then
+      parsed, parsed_count = {}, 0
+    end
+    parsed[text], parsed_count = settings, parsed_count + 1
+  end
+  return settings
 end
 
 -- epoch, where it began, head, first held (0 where nothing is), bytes.
