@@ -262,6 +262,17 @@ impl Peers {
             let op = PeerOp::Found { topic, asked: asked.clone(), gather, args: Box::new(args.clone()) };
             self.home(self.shared.homes.of_topic(&topic), op);
         }
+        let (conn, pattern) = (asked.conn, args.pattern());
+        self.all_homes(|| PeerOp::PatternSettled { conn, pattern });
+    }
+
+    /// Notes a topic that was opened elsewhere for patterns that are being joined: its node may have answered before.
+    pub(super) fn note_opened(&mut self, node: ClientId, topic: &Topic) {
+        for ask in self.asks.values_mut() {
+            if matches!(&ask.then, Then::Found { args, .. } if args.pattern().matches(topic)) {
+                ask.answers.push((node, Answer::Topics(vec![topic.to_string()])));
+            }
+        }
     }
 
     /// Asks Redis whether it holds messages of a topic that no node has open.

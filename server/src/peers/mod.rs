@@ -371,7 +371,10 @@ impl Peers {
                 let presence = Box::new(presence);
                 self.home(self.shared.homes.of_topic(&topic), PeerOp::Presence { node, topic, joined, presence });
             }
-            News::Opened { topic, head } => self.home(self.shared.homes.of_topic(&topic), PeerOp::Opened { topic, head: Some(head) }),
+            News::Opened { topic, head } => {
+                self.note_opened(node, &topic);
+                self.home(self.shared.homes.of_topic(&topic), PeerOp::Opened { topic, head: Some(head) });
+            }
             News::Resumed(client) => self.home(self.shared.homes.of_client(&client), PeerOp::Resumed { client }),
         }
     }

@@ -99,6 +99,11 @@ pub(crate) enum PeerOp {
         gather: u32,
         args: Box<JoinArgs>,
     },
+    /// All that others have of a pattern that is being joined here has been told.
+    PatternSettled {
+        conn: ConnId,
+        pattern: Pattern,
+    },
     /// A node is gone, with all who were on it.
     Gone {
         node: ClientId,
@@ -161,6 +166,7 @@ impl Home {
             PeerOp::Topics { number, pattern } => self.topics_for(number, &pattern),
             PeerOp::Opened { topic, head } => self.opened_abroad(topic, head),
             PeerOp::Found { topic, asked, gather, args } => self.join_found(topic, &asked, gather, &args),
+            PeerOp::PatternSettled { conn, pattern } => self.pattern_settled(conn, &pattern),
             PeerOp::Gone { node } => self.node_gone(&node),
             PeerOp::Doubt => self.doubt(),
             PeerOp::Settled { topic, op, exists } => self.settled_abroad(topic, *op, exists),

@@ -14,8 +14,8 @@ use crate::slots::Key;
 pub(crate) struct Birth {
     /// Another node opened the topic here: what came after this is theirs.
     since: Option<Position>,
-    /// Enters by its join.
-    except: Option<ConnId>,
+    /// Another node has it.
+    elsewhere: bool,
 }
 
 impl Birth {
@@ -23,8 +23,8 @@ impl Birth {
         self.since
     }
 
-    pub(super) fn lets_in(&self, conn: ConnId) -> bool {
-        self.except != Some(conn)
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.elsewhere
     }
 }
 
@@ -37,8 +37,8 @@ impl Home {
 
     /// A topic was opened on another node, at this position where that is known: members by pattern here follow it from there.
     pub(super) fn opened_abroad(&mut self, topic: Topic, since: Option<Position>) {
-        if !self.by_topic.contains_key(&topic) && self.patterns.iter().any(|member| member.pattern.matches(&topic)) {
-            self.birth = Birth { since, except: None };
+        if !self.by_topic.contains_key(&topic) && self.patterns.iter().any(|member| member.met.is_none() && member.pattern.matches(&topic)) {
+            self.birth = Birth { since, elsewhere: true };
             // Past the bound on channels it is followed when there is room for it again.
             self.admit_lane(topic, None);
             self.birth = Birth::default();
@@ -48,20 +48,29 @@ impl Home {
     /// Opens a topic that another node has, for a pattern that is being joined; its opening is a part of the answer.
     pub(super) fn join_found(&mut self, topic: Topic, asked: &Asked, gather: u32, args: &JoinArgs) {
         let pattern = args.pattern();
-        let is_member = self.patterns.iter().any(|member| member.conn == asked.conn && member.pattern == pattern);
-        if !self.by_topic.contains_key(&topic) {
-            self.birth = Birth { since: None, except: is_member.then_some(asked.conn) };
+        let member = self.patterns.iter().find(|member| member.conn == asked.conn && member.pattern == pattern);
+        let is_in = member.is_none_or(|member| member.met.as_ref().is_none_or(|met| met.contains(&topic)));
+        let key = self.by_topic.get(&topic).copied().or_else(|| {
+            self.birth = Birth { since: None, elsewhere: true };
             let begun = self.admit_lane(topic, Some(asked.who.client));
             self.birth = Birth::default();
-            if let Some(key) = begun.filter(|_| is_member) {
-                let part = PatternPart { gather, resumes: args.positions.is_some() };
-                let since = known(args, &topic);
-                let join = JoinOp { asked: asked.clone(), since, replay: args.replay, presence: args.presence, pattern: Some(part) };
-                return self.ask_lane(key, LaneOp::Join(Box::new(join)));
-            }
+            begun
+        });
+        if let Some(key) = key.filter(|_| !is_in) {
+            let part = PatternPart { gather, resumes: args.positions.is_some() };
+            let since = known(args, &topic);
+            let join = JoinOp { asked: asked.clone(), since, replay: args.replay, presence: args.presence, pattern: Some(part) };
+            return self.ask_lane(key, LaneOp::Join(Box::new(join)));
         }
         // It is let in by the join of what is here, or is no member any more.
         self.egress.part(asked.conn, gather, Part::LaneGone);
+    }
+
+    /// All that others have of a pattern is opened here: from now on what they open is news.
+    pub(super) fn pattern_settled(&mut self, conn: ConnId, pattern: &Pattern) {
+        for member in self.patterns.iter_mut().filter(|member| member.conn == conn && member.pattern == *pattern) {
+            member.met = None;
+        }
     }
 
     /// What other nodes opened meanwhile may not have been told: they are asked.

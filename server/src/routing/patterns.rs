@@ -14,16 +14,19 @@ pub(crate) struct PatternMember {
     pub(crate) conn: ConnId,
     asked: Asked,
     presence: bool,
+    /// While other nodes are asked for topics: those that it is in already. None once they have answered.
+    pub(super) met: Option<Vec<Topic>>,
 }
 
 impl Home {
     pub(super) fn join_pattern(&mut self, asked: &Asked, gather: u32, args: &JoinArgs) {
         let pattern = args.pattern();
         self.begin_anew(asked, args);
-        self.patterns.push(PatternMember { pattern, conn: asked.conn, asked: asked.clone(), presence: args.presence });
         let mut matching: Vec<(Topic, Key)> =
             self.by_topic.iter().filter(|(topic, _)| pattern.matches(topic)).map(|(topic, key)| (*topic, *key)).collect();
         matching.sort_unstable();
+        let met = self.has_peers().then(|| matching.iter().map(|(topic, _)| *topic).collect());
+        self.patterns.push(PatternMember { pattern, conn: asked.conn, asked: asked.clone(), presence: args.presence, met });
         let lanes = u32::try_from(matching.len()).expect("there are fewer than 2^32 lanes");
         self.egress.part(asked.conn, gather, Part::Pattern { lanes });
         for (topic, key) in matching {
@@ -67,8 +70,17 @@ impl Home {
     /// Lets those in whose patterns match a lane that was just born.
     pub(super) fn let_patterns_in(&mut self, key: Key, topic: &Topic) {
         let since = self.birth.since();
-        let entering = |member: &&PatternMember| member.pattern.matches(topic) && self.birth.lets_in(member.conn);
-        let matching: Vec<(Asked, bool)> = self.patterns.iter().filter(entering).map(|member| (member.asked.clone(), member.presence)).collect();
+        let mut matching: Vec<(Asked, bool)> = Vec::new();
+        for member in self.patterns.iter_mut().filter(|member| member.pattern.matches(topic)) {
+            // Whoever is still joining is let into other nodes' topics by what they answer.
+            if self.birth.is_elsewhere() && member.met.is_some() {
+                continue;
+            }
+            if let Some(met) = &mut member.met {
+                met.push(*topic);
+            }
+            matching.push((member.asked.clone(), member.presence));
+        }
         for (asked, presence) in matching {
             self.ask_lane(key, LaneOp::Born { asked, presence, since });
         }
