@@ -76,7 +76,8 @@ pub struct Redis {
     pub outage_bytes: u64,
     /// Replicas that must have a message before it is acknowledged; 0 for none.
     pub wait_replicas: u32,
-    /// Milliseconds to wait for them; then the outcome is unknown.
+    /// Milliseconds to wait for them; then the outcome is unknown. Everything else that is asked of Redis waits as long, so at most 600: after 800
+    /// Redis counts as away.
     pub wait_ms: u64,
     /// Milliseconds between two looks whether a topic has moved on unnoticed.
     pub head_check_ms: u64,
@@ -186,7 +187,7 @@ impl Redis {
             ("outage_messages", self.outage_messages, 0, 1_000_000_000),
             ("outage_bytes", self.outage_bytes, 0, u64::MAX),
             ("wait_replicas", self.wait_replicas.into(), 0, 100),
-            ("wait_ms", self.wait_ms, 1, 60_000),
+            ("wait_ms", self.wait_ms, 1, 600),
             ("head_check_ms", self.head_check_ms, 100, 10_000),
             ("node_heartbeat_ms", self.node_heartbeat_ms, 50, 10_000),
             ("node_dead_ms", self.node_dead_ms, 100, 25_000),
