@@ -130,7 +130,13 @@ fn spawn(scratch: &Scratch, listen: &str, config: &str, variables: &[(String, St
     let config_path = scratch.path().join("arqonbus.toml");
     fs::write(&config_path, format!("listen = \"{listen}\"\nadmin = \"127.0.0.1:0\"\n{config}")).expect("a configuration file");
     let log = File::create(scratch.path().join("log")).expect("a log file");
-    Command::new(binary())
+    // What the tests are told by such variables is no configuration of a server.
+    let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("ARQONBUS_"));
+    let mut command = Command::new(binary());
+    for name in ours {
+        command.env_remove(name);
+    }
+    command
         .args(["serve", "--announce", "--config"])
         .arg(&config_path)
         .envs(variables.iter().map(|(name, value)| (name, value)))
