@@ -3,6 +3,7 @@
 //! Questions leave by the shard's [`Desk`], and news comes back by it. What is appended while one batch is under way leaves together with the
 //! next: under load batches get larger, not more. See specs/003-redis.
 
+pub(crate) mod catalogue;
 mod desk;
 mod engine;
 mod log;
@@ -26,7 +27,6 @@ use arqonbus_protocol::{ClientId, Durability, StorageState, StorageStatus, Topic
 
 pub(crate) use desk::Desk;
 pub(crate) use engine::{Bus, Engine};
-pub(crate) use script::stream_key;
 #[cfg(feature = "store-suite")]
 pub use trial::Trial;
 
@@ -75,6 +75,7 @@ pub(crate) struct RedisStore {
     node: ClientId,
     head_check_ms: u64,
     heads_due: Moment,
+    enter_due: Moment,
     /// Makes messages without an id different from each other.
     nonce: u128,
     metrics: Arc<Metrics>,
@@ -128,6 +129,7 @@ impl RedisStore {
             node: means.node,
             head_check_ms: config.head_check_ms,
             heads_due: Moment::default(),
+            enter_due: Moment::default().plus_ms(catalogue::ENTER_AGAIN_MS),
             nonce: means.salt,
             metrics: means.metrics,
             told_fsync: false,
@@ -329,6 +331,9 @@ impl Store for RedisStore {
         self.acked.expire(now);
         if now >= self.heads_due {
             self.look_at_all(now);
+        }
+        if now >= self.enter_due {
+            self.enter_all(now);
         }
     }
 
