@@ -44,6 +44,9 @@ export interface ListOptions extends CallOptions {
 
 type Send = "publish" | "request";
 
+/** Bytes that may wait in the socket for more without an ack to come; nothing else bounds those. */
+const BACKLOG_BYTES = 1024 * 1024;
+
 /** A connection to the bus. Made by {@link connect}. */
 export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
   readonly #driver: Driver;
@@ -185,11 +188,12 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
 
   /**
    * Publishes to a topic without asking for an ack; a refusal comes as `"refused"`. While there is no connection it waits in the
-   * bounded queue of publishes, or fails where `wait` is false.
+   * bounded queue of publishes, or fails where `wait` is false. `Declined` with `full` where the network is slower than you.
    */
   publishNowait(topic: string, payload: unknown, options: Omit<PublishOptions, "signal"> & { wait?: boolean | undefined } = {}): void {
     this.#checkOpen();
     const text = json(payload);
+    if (this.#driver.backlog > BACKLOG_BYTES) throw thrown('{"declined":"full"}');
     try {
       this.#driver.later((engine, now) => {
         engine.publishNowait(0, topic, text, this.#driver.extras(options), options.wait ?? true, now);
@@ -248,7 +252,7 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
   }
 
   /** Lists who is joined to a topic. */
-  members(topic: string, options: ListOptions = {}): Promise<Commands["members"]["result"]> {
+  async members(topic: string, options: ListOptions = {}): Promise<Commands["members"]["result"]> {
     return this.command("members", { ...split(topic), ...page(options) }, options);
   }
 
@@ -268,18 +272,18 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
   }
 
   /** Shows one channel. */
-  channelInfo(topic: string, options: CallOptions = {}): Promise<Commands["channel_info"]["result"]> {
+  async channelInfo(topic: string, options: CallOptions = {}): Promise<Commands["channel_info"]["result"]> {
     return this.command("channel_info", split(topic), options);
   }
 
   /** Creates a channel; one that exists stays as it is. */
-  createChannel(topic: string, options: CallOptions & { description?: string | undefined } = {}): Promise<Commands["create_channel"]["result"]> {
+  async createChannel(topic: string, options: CallOptions & { description?: string | undefined } = {}): Promise<Commands["create_channel"]["result"]> {
     const { description } = options;
     return this.command("create_channel", { ...split(topic), ...(description !== undefined && { description }) }, options);
   }
 
   /** Deletes a channel with its history. */
-  deleteChannel(topic: string, options: CallOptions = {}): Promise<Commands["delete_channel"]["result"]> {
+  async deleteChannel(topic: string, options: CallOptions = {}): Promise<Commands["delete_channel"]["result"]> {
     return this.command("delete_channel", split(topic), options);
   }
 

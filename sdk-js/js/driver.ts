@@ -71,6 +71,11 @@ export class Driver {
     return this.#fault;
   }
 
+  /** Bytes that were sent and have not left. */
+  get backlog(): number {
+    return this.#socket?.backlog ?? 0;
+  }
+
   /** Gives the core one input, and carries out what comes of it. After the end it does nothing. */
   input(give: (engine: Engine, now: number) => void): void {
     if (this.#fault) return;
