@@ -222,8 +222,19 @@ async fn nobody_listening_is_an_error_at_once() {
     drop(listener);
     let error = Client::connect(format!("ws://{address}")).await.unwrap_err();
     assert!(matches!(&error, Error::Closed(Fault::Unreachable(_))), "{error}");
-    for bad in ["not a url", "http://127.0.0.1:1", "ws://"] {
-        assert!(Client::connect(bad).await.is_err(), "{bad}");
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_refused_without_an_attempt() {
+    for bad in
+        ["", "not a url", "ws://", "ws://:9100", "127.0.0.1:9100", "ftp://127.0.0.1", "ws://127.0.0.1:99999", "ws://[::1]:", "ws://a b", "/v1/ws"]
+    {
+        let error = Client::builder(bad).first_attempts(0).connect().await.unwrap_err();
+        assert!(matches!(&error, Error::Invalid(why) if why.contains("ws://host:port")), "{bad:?}: {error}");
+    }
+    let server = Server::start().await;
+    for good in [server.url(), server.url().replace("ws:", "http:"), server.url() + "/v1/ws?x=1"] {
+        Client::connect(good).await.unwrap();
     }
 }
 

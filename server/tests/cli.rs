@@ -232,6 +232,8 @@ fn exit_codes_say_what_went_wrong() {
         (&["sub", "a:b", "--since", "1"], 2, "expected epoch:seq"),
         (&["sub"], 2, "required"),
         (&["nonsense"], 2, "unrecognized"),
+        (&["ping", "--url", "127.0.0.1:9100"], 2, "ws://host:port"),
+        (&["ping", "--url", "ws://127.0.0.1:99999"], 2, "ws://host:port"),
         (&["ping", "--url", "ws://127.0.0.1:1"], 3, "cannot connect"),
         (&["request", "m:mute", "1", "--timeout", "0.3"], 4, "may have been done"),
     ] {

@@ -11,7 +11,7 @@ use tokio::time::Duration;
 
 use super::clock::{Clock, seed};
 use super::driver::{Driver, Lines, Shared};
-use super::{Client, Error};
+use super::{Client, Error, socket};
 use crate::core::{Backoff, Config, Core, Fault, State};
 
 /// Publishes that wait between handles and driver; past it callers wait.
@@ -138,8 +138,9 @@ impl Builder {
     /// Connects, and waits until the two sides have introduced themselves.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for options that cannot be sent, [`Error::Closed`] with the fault where no connection came about.
+    /// [`Error::Invalid`] for an address that is none and options that cannot be sent, [`Error::Closed`] with the fault where no connection came about.
     pub async fn connect(mut self) -> Result<Client, Error> {
+        self.config.url = socket::address(&self.config.url)?;
         self.config.user = self.user.take().map(|user| user.parse::<UserId>()).transpose()?;
         let clock = Clock::start();
         self.config.unix_ms_at_zero = Clock::unix_ms();

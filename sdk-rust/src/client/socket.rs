@@ -11,11 +11,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Duration, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::{Error as WsError, UrlError};
-use tokio_tungstenite::tungstenite::http::{HeaderValue, Response, header};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, Response, Uri, header};
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message as Frame, protocol::WebSocketConfig};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
+use super::Error;
 use crate::core::OpenError;
 
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -26,6 +27,18 @@ pub(crate) type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
 const INBOUND_FRAME_BYTES_MAX: usize = 16 * FRAME_BYTES_MAX;
 /// How long the other side may take to answer a close frame.
 const GOODBYE: Duration = Duration::from_secs(2);
+
+/// The address to dial: `http` stands for `ws`. What names no host, or a port that there cannot be, is refused before anything is dialled.
+pub(crate) fn address(url: &str) -> Result<String, Error> {
+    let invalid = || Error::Invalid(format!("an address is ws://host:port or wss://host:port, and not {url:?}"));
+    let uri: Uri = url.parse().map_err(|_| invalid())?;
+    let (Some("ws" | "wss" | "http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(invalid()) };
+    let after_host = authority.as_str().rsplit('@').next().and_then(|place| place.strip_prefix(authority.host()));
+    if authority.host().is_empty() || (after_host != Some("") && authority.port_u16().is_none()) {
+        return Err(invalid());
+    }
+    Ok(url.strip_prefix("http").map_or_else(|| url.to_owned(), |rest| format!("ws{rest}")))
+}
 
 /// Opens a WebSocket.
 pub(crate) fn open(url: String) -> Opening {
