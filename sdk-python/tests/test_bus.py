@@ -282,6 +282,18 @@ async def test_a_wrong_address_fails_at_once() -> None:
         await arqonbus.connect("ws://127.0.0.1:1", nonsense=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
+async def test_an_address_that_leads_nowhere_fails_at_once(arqonbus_server: Server) -> None:
+    for url in ("nonsense", "127.0.0.1:9100", "ws://127.0.0.1:99999"):
+        with pytest.raises(arqonbus.Invalid, match="ws://host:port"):
+            await arqonbus.connect(url)
+    with pytest.raises(arqonbus.Unreachable):
+        await arqonbus.connect(arqonbus_server.url.replace("ws://", "wss://"))
+    with pytest.raises(arqonbus.Invalid, match="PEM"):
+        await arqonbus.connect("wss://127.0.0.1:1", root_certificates=b"no certificate")
+    with pytest.raises(arqonbus.Invalid, match="PEM"):
+        await arqonbus.connect("wss://127.0.0.1:1", root_certificates="no certificate")
+
+
 async def test_a_server_that_says_no_is_not_asked_again(arqonbus_server: Server) -> None:
     states: list[str] = []
     with pytest.raises(arqonbus.ArqonBusError):

@@ -33,11 +33,19 @@ pub struct Builder {
     config: Config,
     provider: Option<TokenProvider>,
     user: Option<String>,
+    #[cfg(feature = "tls")]
+    root_certificates: Vec<u8>,
 }
 
 impl Builder {
     pub(crate) fn new(url: String) -> Self {
-        Self { config: Config::new(url), provider: None, user: None }
+        Self {
+            config: Config::new(url),
+            provider: None,
+            user: None,
+            #[cfg(feature = "tls")]
+            root_certificates: Vec::new(),
+        }
     }
 
     /// Gives credentials that do not change.
@@ -88,6 +96,13 @@ impl Builder {
     /// Shows something to other members; at most 1 KiB as JSON.
     pub fn metadata(mut self, metadata: Map<String, Value>) -> Self {
         self.config.metadata = Some(Value::Object(metadata).to_string());
+        self
+    }
+
+    /// Believes these authorities too at `wss://`, a text in PEM: for a bus behind a proxy whose certificate is of your own making.
+    #[cfg(feature = "tls")]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.root_certificates = pem.into();
         self
     }
 
@@ -142,6 +157,10 @@ impl Builder {
     pub async fn connect(mut self) -> Result<Client, Error> {
         self.config.url = socket::address(&self.config.url)?;
         self.config.user = self.user.take().map(|user| user.parse::<UserId>()).transpose()?;
+        #[cfg(feature = "tls")]
+        let trust = Some(super::tls::connector(&self.root_certificates)?);
+        #[cfg(not(feature = "tls"))]
+        let trust = None;
         let clock = Clock::start();
         self.config.unix_ms_at_zero = Clock::unix_ms();
         let (work, work_line) = mpsc::channel(WORK_LINE);
@@ -157,7 +176,7 @@ impl Builder {
         let mut core = Core::new(self.config, seed());
         core.connect(clock.now());
         let lines = Lines { work: work_line, control: control_line, attention: attention_line };
-        tokio::spawn(Driver::new(core, clock, Arc::clone(&shared), self.provider, lines));
+        tokio::spawn(Driver::new(core, clock, Arc::clone(&shared), self.provider, trust, lines));
         let client = Client { work, control, attention, shared };
         client.first_connection().await?;
         Ok(client)

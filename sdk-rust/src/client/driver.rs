@@ -21,7 +21,7 @@ use super::Identity;
 use super::builder::{TokenProvider, TokenWait};
 use super::clock::Clock;
 use super::queue::Queue;
-use super::socket::{self, Closing, Opening, Socket};
+use super::socket::{self, Closing, Opening, Socket, Trust};
 use crate::Message;
 use crate::core::{CallId, Core, Fault, Output, State, SubscriptionId};
 use lines::Reply;
@@ -51,6 +51,7 @@ pub(crate) struct Driver {
     clock: Clock,
     shared: Arc<Shared>,
     provider: Option<TokenProvider>,
+    trust: Trust,
     work: mpsc::Receiver<Work>,
     control: mpsc::Receiver<Control>,
     attention: mpsc::Receiver<()>,
@@ -80,13 +81,14 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(core: Core, clock: Clock, shared: Arc<Shared>, provider: Option<TokenProvider>, lines: Lines) -> Self {
+    pub(crate) fn new(core: Core, clock: Clock, shared: Arc<Shared>, provider: Option<TokenProvider>, trust: Trust, lines: Lines) -> Self {
         let Lines { work, control, attention } = lines;
         Self {
             core,
             clock,
             shared,
             provider,
+            trust,
             work,
             control,
             attention,
@@ -142,7 +144,7 @@ impl Driver {
         let mut progress = false;
         loop {
             match self.core.poll_output() {
-                Output::Open { url } => self.opening = Some(socket::open(url)),
+                Output::Open { url } => self.opening = Some(socket::open(url, self.trust.clone())),
                 Output::Transmit(text) => {
                     self.outgoing_bytes += text.len();
                     self.outgoing.push_back(Frame::text(text));

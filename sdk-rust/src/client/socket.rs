@@ -11,15 +11,17 @@ use tokio::net::TcpStream;
 use tokio::time::{Duration, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::{Error as WsError, UrlError};
-use tokio_tungstenite::tungstenite::http::{HeaderValue, Response, Uri, header};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, Request, Response, Uri, header};
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message as Frame, protocol::WebSocketConfig};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 
 use super::Error;
 use crate::core::OpenError;
 
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// Whom to believe at `wss://`; nobody without the feature `tls`.
+pub(crate) type Trust = Option<Connector>;
 pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Socket, OpenError>> + Send>>;
 pub(crate) type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -41,15 +43,28 @@ pub(crate) fn address(url: &str) -> Result<String, Error> {
 }
 
 /// Opens a WebSocket.
-pub(crate) fn open(url: String) -> Opening {
+pub(crate) fn open(url: String, trust: Trust) -> Opening {
     Box::pin(async move {
         let mut request = url.into_client_request().map_err(|error| open_error(&error))?;
         request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
         let config = WebSocketConfig::default().max_frame_size(Some(INBOUND_FRAME_BYTES_MAX)).max_message_size(Some(INBOUND_FRAME_BYTES_MAX));
         // Nagle's delay would hold back the last frame of every batch.
-        let (socket, _) = connect_async_with_config(request, Some(config), true).await.map_err(|error| open_error(&error))?;
+        let connected = connect(request, config, trust).await;
+        let (socket, _) = connected.map_err(|error| open_error(&error))?;
         Ok(socket)
     })
+}
+
+type Connected = Result<(Socket, Response<Option<Vec<u8>>>), WsError>;
+
+#[cfg(feature = "tls")]
+async fn connect(request: Request<()>, config: WebSocketConfig, trust: Trust) -> Connected {
+    tokio_tungstenite::connect_async_tls_with_config(request, Some(config), true, trust).await
+}
+
+#[cfg(not(feature = "tls"))]
+async fn connect(request: Request<()>, config: WebSocketConfig, _: Trust) -> Connected {
+    tokio_tungstenite::connect_async_with_config(request, Some(config), true).await
 }
 
 /// Sends what is left and a close frame, and waits a moment for the answer, so that nothing sent is lost to a reset.
