@@ -238,6 +238,27 @@ async fn an_address_that_is_none_is_refused_without_an_attempt() {
     }
 }
 
+/// The task of a client ends with the runtime that it was begun in: whoever has the client elsewhere hears of it.
+#[tokio::test]
+async fn a_client_whose_runtime_is_gone_is_closed() {
+    let server = Server::start().await;
+    let url = server.url();
+    let client = std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = Client::connect(url).await.unwrap();
+            let subscription = client.join("a:b").await.unwrap();
+            (client, subscription)
+        })
+    });
+    let (client, mut subscription) = tokio::task::spawn_blocking(|| client.join().unwrap()).await.unwrap();
+    eventually("the end of the client", || client.state() == State::Closed).await;
+    let error = client.publish("a:b", &1).await.unwrap_err();
+    assert!(matches!(error, Error::Closed(_)), "{error}");
+    assert!(matches!(subscription.recv().await, Some(Item::Ended(EndReason::Closed(_)))));
+    client.drain().await;
+}
+
 #[tokio::test]
 async fn the_first_connection_can_be_waited_for() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -20,10 +20,10 @@ pub(crate) use lines::{Control, Lines, Work};
 use super::Identity;
 use super::builder::{TokenProvider, TokenWait};
 use super::clock::Clock;
-use super::queue::Queue;
+use super::queue::{Item, Queue};
 use super::socket::{self, Closing, Opening, Socket, Trust};
 use crate::Message;
-use crate::core::{CallId, Core, Fault, Output, State, SubscriptionId};
+use crate::core::{CallId, Core, EndReason, Fault, Output, State, SubscriptionId};
 use lines::Reply;
 
 /// Turns before the driver lets other tasks of its thread run.
@@ -205,6 +205,20 @@ impl Driver {
         }
         self.core.handle_timeout(self.clock.now().max(until));
         true
+    }
+}
+
+impl Drop for Driver {
+    /// A task that ends before its client is closed, with its runtime or by a panic, leaves nobody who waits for it.
+    fn drop(&mut self) {
+        if self.core.state() == State::Closed {
+            return;
+        }
+        let fault = self.shared.fault.get_or_init(|| Fault::Unreachable("the task of this client has ended".to_owned()));
+        for queue in self.subscriptions.values().map(|joined| &joined.queue).chain(&self.inboxes) {
+            queue.push(Item::Ended(EndReason::Closed(fault.clone())));
+        }
+        self.shared.state.send_replace(State::Closed);
     }
 }
 
