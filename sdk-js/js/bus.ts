@@ -44,9 +44,6 @@ export interface ListOptions extends CallOptions {
 
 type Send = "publish" | "request";
 
-/** Bytes that may wait in the socket for more without an ack to come; nothing else bounds those. */
-const BACKLOG_BYTES = 1024 * 1024;
-
 /** A connection to the bus. Made by {@link connect}. */
 export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
   readonly #driver: Driver;
@@ -193,7 +190,7 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
   publishNowait(topic: string, payload: unknown, options: Omit<PublishOptions, "signal"> & { wait?: boolean | undefined } = {}): void {
     this.#checkOpen();
     const text = json(payload);
-    if (this.#driver.backlog > BACKLOG_BYTES) throw thrown('{"declined":"full"}');
+    if (this.#driver.isBehind) throw thrown('{"declined":"full"}');
     try {
       this.#driver.later((engine, now) => {
         engine.publishNowait(0, topic, text, this.#driver.extras(options), options.wait ?? true, now);
