@@ -243,15 +243,27 @@ async fn an_address_that_is_none_is_refused_without_an_attempt() {
 async fn a_client_whose_runtime_is_gone_is_closed() {
     let server = Server::start().await;
     let url = server.url();
-    let client = std::thread::spawn(|| {
+    let mute = Client::connect(&url).await.unwrap();
+    let mut asked = mute.join("a:mute").await.unwrap();
+    let (given, got) = tokio::sync::oneshot::channel();
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    std::thread::spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let client = Client::connect(url).await.unwrap();
             let subscription = client.join("a:b").await.unwrap();
-            (client, subscription)
-        })
+            assert!(given.send((client, subscription)).is_ok());
+            ended.await.unwrap();
+        });
     });
-    let (client, mut subscription) = tokio::task::spawn_blocking(|| client.join().unwrap()).await.unwrap();
+    let (client, mut subscription) = got.await.unwrap();
+    let asking = tokio::spawn({
+        let client = client.clone();
+        async move { client.request("a:mute", &1).timeout(Duration::from_secs(60)).await }
+    });
+    asked.message().await.unwrap();
+    end.send(()).unwrap();
+    assert!(matches!(asking.await.unwrap(), Err(Error::Unknown)), "it was sent, and never answered");
     eventually("the end of the client", || client.state() == State::Closed).await;
     let error = client.publish("a:b", &1).await.unwrap_err();
     assert!(matches!(error, Error::Closed(_)), "{error}");

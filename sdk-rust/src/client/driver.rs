@@ -17,13 +17,14 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 
 pub(crate) use lines::{Control, Lines, Work};
 
-use super::Identity;
 use super::builder::{TokenProvider, TokenWait};
 use super::clock::Clock;
 use super::queue::{Item, Queue};
 use super::socket::{self, Closing, Opening, Socket, Trust};
+use super::{Error, Identity};
 use crate::Message;
 use crate::core::{CallId, Core, EndReason, Fault, Output, State, SubscriptionId};
+use deliver::answer;
 use lines::Reply;
 
 /// Turns before the driver lets other tasks of its thread run.
@@ -214,11 +215,22 @@ impl Drop for Driver {
         if self.core.state() == State::Closed {
             return;
         }
+        // What the core had taken may have been sent.
+        forget(&mut self.publishes);
+        forget(&mut self.requests);
+        forget(&mut self.commands);
+        forget(&mut self.settlings);
         let fault = self.shared.fault.get_or_init(|| Fault::Unreachable("the task of this client has ended".to_owned()));
         for queue in self.subscriptions.values().map(|joined| &joined.queue).chain(&self.inboxes) {
             queue.push(Item::Ended(EndReason::Closed(fault.clone())));
         }
         self.shared.state.send_replace(State::Closed);
+    }
+}
+
+fn forget<T>(calls: &mut HashMap<CallId, Reply<T>>) {
+    for (_, reply) in calls.drain() {
+        answer(reply, Err(Error::Unknown));
     }
 }
 
