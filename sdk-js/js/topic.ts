@@ -44,7 +44,7 @@ export type Item<T = unknown> =
 
 /** What a {@link Topic} can be listened to for. */
 export interface TopicEvents<T = unknown> {
-  /** A message. With a listener, and no reader, messages are not queued. */
+  /** A message. With a listener, and no reader, messages are not queued. Once it was read, what is not read on pauses it for listeners too. */
   message: Message<T>;
   /** Messages are missing; told before the first one after the hole. */
   gap: { topic: string; gap: Gap };

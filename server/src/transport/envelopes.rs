@@ -52,7 +52,9 @@ pub(crate) async fn post(State(surface): State<Surface>, request: Request) -> Re
 
 /// One envelope, or one a line.
 fn cut(headers: &HeaderMap, body: &Bytes) -> Vec<Bytes> {
-    let is_json = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(JSON.as_bytes()));
+    // Not by its beginning: `application/jsonl` is lines.
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).and_then(|kind| kind.split(';').next());
+    let is_json = kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case(JSON));
     let lines: Vec<Bytes> = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).map(|line| body.slice_ref(line)).collect();
     if is_json || lines.is_empty() { vec![body.clone()] } else { lines }
 }
