@@ -228,7 +228,7 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
 
   /**
    * Joins a topic and answers every request there with what `answer` gives. Messages that ask for no answer are passed over. What
-   * `answer` throws is reported as uncaught and not sent: answer with a value that says what is wrong.
+   * `answer` throws is logged (in browsers as uncaught) and not sent: answer with a value that says what is wrong.
    */
   async respond<T = unknown>(topic: string, answer: (request: Message<T>) => unknown, options: RespondOptions = {}): Promise<Responder> {
     return respond(await this.join<T>(topic, options), answer, (request, payload) => this.reply(request, payload), options);

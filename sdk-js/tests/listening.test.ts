@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { after, before, test } from "node:test";
 import { WebSocket } from "ws";
-import { connect, Declined, Invalid } from "@arqon/bus";
+import { connect, Declined, Invalid, Unknown } from "@arqon/bus";
 import { Server, until } from "./server.js";
 
 let server: Server;
@@ -91,6 +91,18 @@ void test("who comes and goes does not pile up: a reader that does not read paus
   await until("it goes on when it is read", () => isMember(bus.client));
   await unread.leave();
   await reading;
+});
+
+void test("a request that the answer fails on is logged, and the next one is answered", async (context) => {
+  await using worker = await connect(server.url);
+  await using bus = await connect(server.url);
+  const logged = context.mock.method(console, "error", () => undefined);
+  const name = fresh();
+  await worker.respond<number[] | string>(name, ({ payload }) => (payload === "nothing" ? undefined : (payload as number[]).map((n) => n + 1)));
+  await assert.rejects(bus.request(name, 5, { timeoutMs: 50 }), Unknown);
+  await assert.rejects(bus.request(name, "nothing", { timeoutMs: 50 }), Unknown);
+  assert.deepEqual((await bus.request(name, [1])).payload, [2]);
+  await until("both are logged", () => logged.mock.callCount() === 2);
 });
 
 void test("a signal holds nothing that has ended", async () => {
