@@ -313,6 +313,7 @@ impl Home {
         match told {
             Told::Answer(ticket, answer) => self.complete(ticket, answer),
             Told::Fed { topic, position, body } => self.fed(&topic, position, body),
+            Told::Work { topic, group } => self.restock(&topic, group),
             Told::Moved { topic, reason, head, durability } => self.moved(&topic, reason, head, durability),
             Told::Deleted { topic, by } => {
                 if let Some(key) = self.by_topic.get(&topic) {

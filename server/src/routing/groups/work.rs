@@ -1,6 +1,6 @@
 //! Giving jobs out: what came back first, to members with room, in turn.
 
-use arqonbus_protocol::{Group, JobHead};
+use arqonbus_protocol::{Group, JobHead, Topic};
 
 use super::{GroupOp, LaneGroup};
 use crate::fanout::Delivery;
@@ -36,7 +36,7 @@ impl Home {
             (GroupOp::Settle(settling), Err(error)) => self.refuse_settling(key, &settling, &error),
             (GroupOp::Free { group, whose }, Ok(GroupAnswer::Freed(freed))) => self.freed(key, group, whose, &freed),
             (GroupOp::Buried { group, letter, .. }, Ok(GroupAnswer::Settled(settled))) => self.buried(key, group, letter, &settled),
-            (GroupOp::Forget { group }, Ok(GroupAnswer::Forgotten)) => self.forgotten(key, group),
+            (GroupOp::Forget { group }, Ok(GroupAnswer::Forgotten(ended))) => self.forgotten(key, group, ended),
             // A store out of reach: what is held comes back by its time-out, and the sweep asks again.
             (GroupOp::Free { .. } | GroupOp::Buried { .. } | GroupOp::Forget { .. }, Err(_)) => {}
             (op, answer) => unreachable!("{answer:?} is no answer to {op:?}"),
@@ -55,6 +55,16 @@ impl Home {
     pub(crate) fn stock(&mut self, key: Key) {
         let Some(lane) = self.lanes.get_mut(key).filter(|lane| !lane.groups.is_empty()) else { return };
         lane.groups.values_mut().for_each(|group| group.stocked = true);
+        self.rouse(key);
+    }
+
+    /// Another node has given back jobs of a lane's group, or of any.
+    pub(crate) fn restock(&mut self, topic: &Topic, name: Option<Group>) {
+        let Some(key) = self.by_topic.get(topic).copied() else { return };
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        for (_, group) in lane.groups.iter_mut().filter(|(group, _)| name.is_none_or(|name| name == **group)) {
+            (group.stocked, group.failed) = (true, true);
+        }
         self.rouse(key);
     }
 
@@ -152,7 +162,7 @@ impl Home {
             Whose::Of(_) => Returned::MemberLost,
             Whose::Due => Returned::TimedOut,
         };
-        self.tell_returned(key, name, freed.held.len() as u64, why);
+        self.tell_returned(key, name, freed.held.len() as u64 + freed.others, why);
         self.rouse(key);
     }
 
@@ -195,17 +205,20 @@ impl Home {
         let Some(store) = self.store.groups() else { return };
         let forgotten = store.forget_group(&of, ticket);
         let pending = Pending::Op(LaneOp::Group(GroupOp::Forget { group }));
-        self.answered(key, ticket, pending, forgotten.map(|()| GroupAnswer::Forgotten), Self::group_answered);
+        self.answered(key, ticket, pending, forgotten.map(GroupAnswer::Forgotten), Self::group_answered);
     }
 
-    fn forgotten(&mut self, key: Key, name: Group) {
+    /// A group without members here is closed; `ended` says that it is for all.
+    fn forgotten(&mut self, key: Key, name: Group, ended: bool) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let Some(group) = lane.groups.remove(&name) else { return };
         let topic = lane.topic;
         if lane.groups.is_empty() {
             self.grouped.swap_remove(&key);
         }
-        self.shared.telemetry.tell(&Signal::GroupForgotten { topic, group: name, jobs: group.state.pending });
+        if ended {
+            self.shared.telemetry.tell(&Signal::GroupForgotten { topic, group: name, jobs: group.state.pending });
+        }
     }
 
     /// What a failure is called where it is told.

@@ -10,6 +10,7 @@ use arqonbus_protocol::{ClientId, Topic};
 use tokio::sync::{Notify, mpsc};
 
 use super::desk::{Counter, Desk, Failure, Job, News, Opened};
+use super::group_script::{Answers, GroupPart};
 use super::notice::Notice;
 use super::script::{Caller, Ends, Found, Library, Look, Part, Written, found, heads, written};
 use super::{Code, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed};
@@ -46,6 +47,8 @@ pub(crate) struct Engine {
     shards: Vec<mpsc::Sender<News>>,
     /// Names the next epoch that may begin.
     epochs: AtomicU64,
+    /// Names the next batch of questions about groups.
+    batches: AtomicU64,
     /// Somebody was not served.
     ill: Notify,
     fsync: Arc<AtomicBool>,
@@ -112,6 +115,7 @@ impl Engine {
             homes: bus.homes,
             shards: counters.iter().map(|counter| counter.news.clone()).collect(),
             epochs: AtomicU64::new(bus.salt >> 1),
+            batches: AtomicU64::new(0),
             ill: Notify::new(),
             fsync: Arc::clone(&fsync),
             replicas: config.wait_replicas,
@@ -139,6 +143,11 @@ impl Engine {
 
     /// Calls a function; makes it known first where Redis does not know it yet. Tries again for as long as that may help.
     async fn run(&self, call: impl Fn() -> Cmd) -> Result<Value, Failure> {
+        self.run_while(call, |_| true).await
+    }
+
+    /// The same, for as long as what it met lets it try again.
+    async fn run_while(&self, call: impl Fn() -> Cmd, may_repeat: fn(&LinkError) -> bool) -> Result<Value, Failure> {
         let end = self.clock.now().plus_ms(PATIENCE_MS);
         let (mut is_loaded, mut may_be_done) = (false, false);
         loop {
@@ -157,7 +166,7 @@ impl Engine {
             let (sure, outage) = (is_sure(&error), is_outage(&error));
             may_be_done |= !sure;
             let left = end.since(self.clock.now());
-            if !outage || left <= PAUSE_MS {
+            if !outage || left <= PAUSE_MS || !may_repeat(&error) {
                 if outage {
                     self.ill.notify_one();
                 }
@@ -165,6 +174,14 @@ impl Engine {
             }
             tokio::time::sleep(Duration::from_millis(PAUSE_MS)).await;
         }
+    }
+
+    /// Answers questions about the groups of one log. What may have been done is not asked again: jobs would be given out twice, and who has them would
+    /// not know.
+    async fn groups(&self, part: GroupPart) -> Result<Answers, Failure> {
+        let batch = if self.caller.is_cluster { format!("{}/{}", self.caller.node, self.batches.fetch_add(1, Relaxed)) } else { String::new() };
+        let answer = self.run_while(|| self.caller.groups(&self.library, &part, &batch), is_sure).await?;
+        self.caller.answers(answer, &part).ok_or_else(unreadable)
     }
 
     async fn open(&self, look: &Look) -> Result<Opened, Failure> {
@@ -264,6 +281,10 @@ impl Engine {
                 let parts = parts.into_iter().map(|part| Part { epoch: self.epochs.fetch_add(1, Relaxed), ..part }).collect();
                 News::Appended(self.append(parts).await)
             }
+            Job::Groups(parts) => {
+                let parts = parts.into_iter().map(|part| GroupPart { epoch: self.epochs.fetch_add(1, Relaxed), ..part });
+                News::Groups(join_all(parts.map(|part| self.groups(part)).collect()).await)
+            }
             Job::Read(ticket, look, range) => News::Read(ticket, look.topic, range, self.read(&look, &range).await),
             Job::Fill(look, range) => News::Filled(look.topic, self.read(&look, &range).await),
             Job::Heads(looks) => News::Heads(self.many_heads(&looks).await),
@@ -299,7 +320,7 @@ async fn serve(engine: Arc<Engine>, mut counter: Counter) {
         let (engine, news) = (Arc::clone(&engine), counter.news.clone());
         // Only what appends need not wait for a place: there is one such question at a time.
         let place = match job {
-            Job::Append(_) | Job::Wake(_) | Job::Probe => None,
+            Job::Append(_) | Job::Groups(_) | Job::Wake(_) | Job::Probe => None,
             Job::Open(_) | Job::Read(..) | Job::Fill(..) | Job::Heads(_) | Job::Delete(..) | Job::Unfollow(_) => {
                 Arc::clone(&places).acquire_owned().await.ok()
             }

@@ -5,6 +5,8 @@
 
 mod desk;
 mod engine;
+mod group_script;
+mod groups;
 mod log;
 mod news;
 mod notice;
@@ -35,7 +37,7 @@ use crate::clock::Moment;
 use crate::config::{self, OnOutage};
 use crate::hash::Map;
 use crate::storage::{
-    Answer, Appended, Entry, Fingerprint, LogSettings, LogState, MemoryStore, Page, Progress, ReadRange, Store, StoreCounters, StoreError, Ticket,
+    Answer, Appended, Entry, Fingerprint, GroupStore, LogSettings, LogState, MemoryStore, Page, Progress, ReadRange, Store, StoreCounters, StoreError, Ticket,
     Told,
 };
 use crate::telemetry::Metrics;
@@ -68,6 +70,7 @@ pub(crate) struct RedisStore {
     memory: MemoryStore,
     missed: Missed,
     acked: Acked,
+    groups: groups::Groups,
     /// Logs in which something is missing.
     holes: Vec<Topic>,
     is_waking: bool,
@@ -122,6 +125,7 @@ impl RedisStore {
             memory: means.memory,
             missed: Missed::new(config.outage_messages, config.outage_bytes),
             acked: Acked::default(),
+            groups: groups::Groups::default(),
             holes: Vec::new(),
             is_waking: false,
             fsync: means.fsync,
@@ -295,6 +299,10 @@ impl Store for RedisStore {
         Progress::Later
     }
 
+    fn groups(&mut self) -> Option<&mut dyn GroupStore> {
+        Some(self)
+    }
+
     fn poll_told(&mut self, now: Moment, cx: &mut Context<'_>) -> Poll<Told> {
         loop {
             if let Some(told) = self.out.pop_front() {
@@ -307,6 +315,7 @@ impl Store for RedisStore {
         }
         self.send();
         self.dispatch();
+        self.dispatch_groups();
         self.waker = Some(cx.waker().clone());
         Poll::Pending
     }
@@ -320,6 +329,7 @@ impl Store for RedisStore {
         if self.logs.remove(topic).is_some() {
             self.memory.close(topic);
             self.acked.forget(topic);
+            self.groups.close(topic);
             self.ask(Job::Unfollow(*topic));
         }
     }

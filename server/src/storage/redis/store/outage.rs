@@ -84,7 +84,7 @@ impl RedisStore {
     }
 
     /// A question failed because Redis is away; somebody says when it is back.
-    fn fail(&mut self, now: Moment) {
+    pub(super) fn fail(&mut self, now: Moment) {
         if !self.is_down {
             self.down(now);
             self.ask(Job::Probe);
