@@ -269,8 +269,13 @@ impl Home {
             let gone = StoreError::Unavailable("the channel was being opened".into());
             return self.give_up(key, &op, &gone.refusal());
         };
-        let is_full = lane.is_full(self.shared.config.limits.lane_queue);
-        if lane.queue.is_empty() && lane.is_free_for(&op) && !is_full {
+        let queue_max = self.shared.config.limits.lane_queue;
+        let is_passed = lane.is_passed_by(&op);
+        let is_full = if is_passed { lane.grouping.len() >= queue_max } else { lane.is_full(queue_max) };
+        if is_passed && (op.asked().is_none() || !is_full) {
+            return self.run(key, op);
+        }
+        if lane.queue.is_empty() && lane.is_free_for(&op) && !is_full && !is_passed {
             return self.run(key, op);
         }
         // What no client waits for is bounded by connections and patterns, and must not be forgotten.
@@ -341,7 +346,10 @@ impl Home {
                     return;
                 }
                 if let Some(lane) = self.lanes.get_mut(key) {
-                    lane.waiting = Some((ticket, pending));
+                    match pending {
+                        Pending::Op(LaneOp::Group(op)) if op.passes() => lane.grouping.push_back((ticket, op)),
+                        pending => lane.waiting = Some((ticket, pending)),
+                    }
                     self.waiting.insert(ticket, key);
                 }
             }
@@ -371,6 +379,10 @@ impl Home {
             let Some(at) = lane.appending.iter().position(|(appending, _)| *appending == ticket) else { return };
             let Some((_, mut publish)) = lane.appending.remove(at) else { return };
             return self.published(key, &mut publish, result);
+        }
+        if let Some(at) = lane.grouping.iter().position(|(asked, _)| *asked == ticket) {
+            let (Some((_, op)), Answer::Group(result)) = (lane.grouping.remove(at), answer) else { return };
+            return self.group_answered(key, Pending::Op(LaneOp::Group(op)), result);
         }
         let Some((_, pending)) = lane.waiting.take() else { return };
         match answer {

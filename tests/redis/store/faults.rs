@@ -88,14 +88,14 @@ async fn suffer(loss: Loss, sabotage: Option<Sabotage>) -> Seen {
 }
 
 /// The replica has everything up to here, and nothing that follows.
-async fn leave_behind(redis: &Redis, replica: &Redis) {
+pub(super) async fn leave_behind(redis: &Redis, replica: &Redis) {
     let offset = async |server: &Redis| server.info("master_repl_offset").await;
     eventually("a replica that has everything", async || (offset(replica).await == offset(redis).await).then_some(())).await;
     replica.promote().await;
 }
 
 /// The server at the bus' address becomes what the replica is: it has lost what came after.
-async fn take_over(redis: &Redis, replica: &Redis) {
+pub(super) async fn take_over(redis: &Redis, replica: &Redis) {
     redis.demote(replica).await;
     redis.in_sync().await;
     redis.promote().await;

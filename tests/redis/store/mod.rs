@@ -2,6 +2,8 @@
 
 mod cluster;
 mod faults;
+mod group_faults;
+mod groups;
 mod load;
 mod outage;
 mod suite;

@@ -36,7 +36,7 @@ impl Home {
             group.release(settling.asked.conn, done, share);
             group.unblock();
             if settling.outcome != Outcome::Done && count > 0 {
-                (group.stocked, group.failed) = (true, true);
+                group.take_back();
             }
         }
         match settling.outcome {

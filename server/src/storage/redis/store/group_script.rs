@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::packed::unpack;
 use super::script::{Caller, Ends, Function, Library, NUMBER_MAX, bulk, ends, number, settings};
+use crate::clock::Moment;
 use crate::storage::{DeadJob, Failed, GroupBegin, GroupSettings, Holder, Job, LogSettings, Outcome, Want, Whose};
 
 /// What the holder that leads to the dead letters is called, on every node: the letter that one has stored is stored for all.
@@ -31,6 +32,10 @@ pub(super) struct Known {
     pub(super) is_attended: bool,
     /// Whether an answer about it was lost, and a gap with it.
     pub(super) is_in_doubt: bool,
+    /// Since when it is not there, though nobody has said that it was deleted.
+    pub(super) gone_since: Option<Moment>,
+    /// Whether that is long enough for it to be begun anew.
+    pub(super) begins_anew: bool,
 }
 
 /// Questions about the groups of one log, asked together.
@@ -60,6 +65,8 @@ pub(super) struct Standing {
 #[derive(Debug)]
 pub(super) enum Reply {
     Opened { created: bool, reason: Option<GapReason> },
+    /// There is no such group.
+    Gone,
     Claimed { more: bool, gap: Option<Gap>, jobs: Vec<Job>, dead: Vec<DeadJob> },
     Settled { not_held: Vec<u64> },
     /// Only what holders of this node held is named.
@@ -93,6 +100,7 @@ impl Caller {
         for (group, known) in &part.groups {
             command.arg(group.as_str()).arg(group_settings(&known.settings)).arg(epoch(known.at.epoch)).arg(known.at.seq);
             command.arg(u8::from(known.is_attended)).arg(u8::from(known.is_in_doubt));
+            command.arg(u8::from(known.begins_anew));
         }
         command.arg(part.questions.len());
         for (group, question) in &part.questions {
@@ -161,7 +169,11 @@ impl Caller {
         Some(match question {
             Question::Open(_) => Reply::Opened { created: number(values.next()?)? == 1, reason: reason(&bulk(values.next()?)?) },
             Question::Claim(..) => {
-                let (more, gap) = (number(values.next()?)? == 1, gap(&bulk(values.next()?)?));
+                let (more, told) = (number(values.next()?)? == 1, bulk(values.next()?)?);
+                if &told[..] == b"gone" {
+                    return Some(Reply::Gone);
+                }
+                let gap = gap(&told);
                 let epoch = Epoch::from_number(ends.epoch);
                 let jobs = chunks(values.next()?)?.map(|[seq, delivery, body]| job(epoch, seq, delivery, body)).collect::<Option<_>>()?;
                 let dead = chunks(values.next()?)?.map(|one| dead_job(epoch, one)).collect::<Option<_>>()?;

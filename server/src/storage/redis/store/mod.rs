@@ -315,14 +315,14 @@ impl Store for RedisStore {
         }
         self.send();
         self.dispatch();
-        self.dispatch_groups();
+        self.dispatch_groups(now);
         self.waker = Some(cx.waker().clone());
         Poll::Pending
     }
 
     fn is_forgettable(&mut self, topic: &Topic, _now: Moment) -> bool {
-        // Redis keeps it, unless Redis is still to be given what this node has.
-        self.logs.get(topic).is_none_or(|log| log.place == Place::Redis)
+        // Redis keeps it, unless Redis is still to be given what this node has. What groups have given out is looked after.
+        self.logs.get(topic).is_none_or(|log| log.place == Place::Redis) && self.groups.are_closed(topic)
     }
 
     fn close(&mut self, topic: &Topic) {

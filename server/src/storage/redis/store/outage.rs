@@ -3,6 +3,8 @@
 use arqonbus_protocol::{GapReason, StorageState, Topic};
 
 use super::desk::{Failure, Job, Opened};
+#[cfg(not(any(test, feature = "sabotage")))]
+use super::group_script::Question;
 use super::log::{Place, Placed};
 use super::news::IN_MEMORY;
 use super::script::Item;
@@ -290,5 +292,9 @@ impl RedisStore {
 
     pub(super) fn drops_notice(&mut self) -> bool {
         false
+    }
+
+    pub(super) fn asks_instead(&self, question: Question) -> Option<Question> {
+        Some(question)
     }
 }

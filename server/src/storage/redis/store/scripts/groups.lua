@@ -13,7 +13,8 @@
 -- KEYS  stream, meta, ids:0, ids:1, feed, groups; then of each group: group, jobs, order, held
 -- ARGV  token, now, node, publish command, count command, followers that are this node's, the name of this batch ("" where it cannot come
 --       twice), epoch for a new one, settings, how many groups;
---       for each group: name, settings, epoch and cursor as its caller knows them, 1 where members are there, 1 where an answer was lost;
+--       for each group: name, settings, epoch and cursor as its caller knows them, 1 where members are there, 1 where an answer was lost,
+--         1 where a group that is not there was lost and not deleted;
 --       how many questions, and each: which group, kind, and what it needs
 -- gives the log's state or nothing, the state of each group, and an answer to each question
 
@@ -252,6 +253,9 @@ end
 
 local function claim(log, group, known, before_first, holder, jobs, bytes)
   if not group.epoch then
+    if not known.may_begin then
+      return { 0, 'gone', {}, {} }
+    end
     -- Its caller has opened it: it was lost with the data, or evicted.
     group.is_lost, group.epoch, group.cursor = true, known.epoch, number(known.cursor)
     redis.call('SADD', log.groups, group.name)
@@ -450,10 +454,11 @@ redis.register_function('arqonbus_groups_VERSION', function(KEYS, ARGV)
     local group = enter_group(KEYS, 3 + 4 * i, ARGV[at], ARGV[at + 1])
     groups[i] = group
     knowns[i] = { epoch = ARGV[at + 2], cursor = ARGV[at + 3], is_used = ARGV[at + 4] == '1', is_in_doubt = ARGV[at + 5] == '1' }
+    knowns[i].may_begin = ARGV[at + 6] == '1'
     if is_repeated(group, ARGV[7]) then
       return redis.error_reply('REPEATED this was asked before')
     end
-    at = at + 6
+    at = at + 7
   end
   local replies = { held, {} }
   at = at + 1
