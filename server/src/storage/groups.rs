@@ -78,7 +78,7 @@ pub struct GroupOpened {
 /// How much one claim may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Want {
-    /// Jobs; 0 asks for dead ones only.
+    /// Jobs; 0 asks for dead ones only, and is told of no gap.
     pub jobs: usize,
     /// Bytes of them; one is given even where it is larger, unless this is 0.
     pub bytes: u64,

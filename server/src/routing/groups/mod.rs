@@ -10,7 +10,7 @@ pub(crate) use settle::not_held;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use arqonbus_protocol::{Epoch, Group, Position};
+use arqonbus_protocol::{Epoch, Gap, GapReason, Group, Position};
 use indexmap::IndexMap;
 
 use super::{Asked, ConnId};
@@ -100,6 +100,8 @@ pub(crate) struct LaneGroup {
     /// Whether the store may have something more since they were asked, and whether that may be dead.
     stocked_since: bool,
     failed_since: bool,
+    /// What is to be told to the member that gets the next job.
+    gap: Option<Gap>,
     /// The store did not answer a claim: not before the next sweep.
     rests: bool,
     /// As the store said last.
@@ -127,6 +129,7 @@ pub(crate) struct Worker {
 /// A job that a member holds.
 #[derive(Debug)]
 struct HeldJob {
+    epoch: Epoch,
     bytes: u64,
     /// When it has certainly come back, whoever took it.
     until: Moment,
@@ -164,6 +167,7 @@ impl LaneGroup {
             claimed: 0,
             stocked_since: false,
             failed_since: false,
+            gap: None,
             rests: false,
             next_overdue: None,
             state,
@@ -205,6 +209,16 @@ impl LaneGroup {
             self.stocked |= std::mem::take(&mut self.stocked_since);
             self.failed |= std::mem::take(&mut self.failed_since);
         }
+    }
+
+    /// Keeps a gap until a member can be told; it joins one that was not told yet.
+    fn owe(&mut self, gap: Option<Gap>) {
+        let Some(gap) = gap else { return };
+        self.gap = Some(match self.gap.take() {
+            Some(before) if before.reason == GapReason::EpochChanged => Gap { from: before.from, reason: before.reason, ..gap },
+            Some(before) => Gap { from: before.from, ..gap },
+            None => gap,
+        });
     }
 
     /// There may be something to give out.
@@ -254,7 +268,7 @@ impl LaneGroup {
         for job in jobs {
             let bytes = job.body.len() as u64;
             // One of another epoch, or one that was given again before it was known to have come back, gives way.
-            let before = worker.held.insert(job.position.seq, HeldJob { bytes, until });
+            let before = worker.held.insert(job.position.seq, HeldJob { epoch: job.position.epoch, bytes, until });
             worker.held_bytes = worker.held_bytes + bytes - before.as_ref().map_or(0, |job| job.bytes);
             self.held += u64::from(before.is_none());
         }
@@ -271,6 +285,14 @@ impl LaneGroup {
             self.idle_since = Some(now);
         }
         true
+    }
+
+    /// Jobs of one epoch are no longer with their holder.
+    fn release_of(&mut self, conn: ConnId, epoch: Epoch, seqs: &[u64], share: u64) {
+        let Some(worker) = self.workers.get(&conn) else { return };
+        let is_of = |seq: &&u64| worker.held.get(seq).is_some_and(|job| job.epoch == epoch);
+        let seqs: Vec<u64> = seqs.iter().filter(is_of).copied().collect();
+        self.release(conn, seqs, share);
     }
 
     /// Jobs are no longer with their holder.

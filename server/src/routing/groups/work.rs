@@ -138,7 +138,9 @@ impl Home {
         // Until a claim finds no dead one there may be another.
         group.failed = !dead.is_empty();
         group.claim_ended(asked);
+        group.owe(gap);
         let told = to.and_then(|conn| group.hold(conn, &jobs, until, share));
+        let gap = told.as_ref().and_then(|_| group.gap.take());
         // Whoever left meanwhile gets nothing: its jobs go back by the release that is queued behind this claim.
         if let (Some(who), Some(conn)) = (told, to) {
             let gap = gap.and_then(|gap| self.group_gap(&who, key, name, gap));

@@ -61,7 +61,8 @@ impl GroupLog {
     }
 
     fn claim(&mut self, log: &Log, holder: Holder, want: Want, now: Moment) -> Claimed {
-        let gap = self.follow(log);
+        // A gap is told to somebody who gets jobs.
+        let gap = if want.jobs > 0 { self.follow(log) } else { None };
         let dead = self.claim_dead(now);
         let mut jobs = Vec::new();
         let mut left = want;

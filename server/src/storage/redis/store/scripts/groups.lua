@@ -101,6 +101,10 @@ end
 -- Goes over to where the log goes on; gives the gap before that.
 local function follow(log, group, before_first)
   local from_epoch, from, reason = group.epoch, group.cursor, 'e'
+  if group.is_lost then
+    redis.call('SADD', log.groups, group.name)
+    group.is_new = true
+  end
   if group.is_lost or (group.epoch ~= log.epoch and group.cursor > log.start) then
     -- What was pending names messages that this log does not hold.
     redis.call('DEL', group.jobs, group.order, group.held)
@@ -252,20 +256,25 @@ local function claim_new(log, group, want, given, reply)
 end
 
 local function claim(log, group, known, before_first, holder, jobs, bytes)
+  local want = { jobs = number(jobs), bytes = number(bytes), given = 0 }
   if not group.epoch then
     if not known.may_begin then
       return { 0, 'gone', {}, {} }
     end
     -- Its caller has opened it: it was lost with the data, or evicted.
     group.is_lost, group.epoch, group.cursor = true, known.epoch, number(known.cursor)
-    redis.call('SADD', log.groups, group.name)
   end
-  local gap = follow(log, group, before_first)
-  if gap == '' and known.is_in_doubt then
-    gap = redis.call('HGET', group.meta, 'gap') or ''
+  local gap = ''
+  if want.jobs > 0 then
+    gap = follow(log, group, before_first)
+    if gap == '' and known.is_in_doubt then
+      gap = redis.call('HGET', group.meta, 'gap') or ''
+    end
+  elseif group.epoch ~= log.epoch or group.is_lost then
+    -- A gap is told to somebody who gets jobs.
+    return { 1, '', {}, {} }
   end
   local dead, given, reply, cursor = claim_dead(log, group), {}, {}, group.cursor
-  local want = { jobs = number(jobs), bytes = number(bytes), given = 0 }
   local is_empty = claim_free(group, want, given, reply)
   hand_over(log, group, holder, given)
   if is_empty then
