@@ -429,15 +429,3 @@ async fn n12_a_pattern_receives_what_is_published_in_topics_that_only_other_node
     carol.ok("join_channel", json!({"room": "room", "channel": "o*", "positions": positions})).await;
     assert_eq!(carol.payloads(2).await, [json!(["old", 48]), json!(["old", 49])]);
 }
-
-/// Work groups are kept in memory only: on Redis a group would be another one on each node.
-#[tokio::test]
-async fn a_group_is_refused_and_the_channel_is_not() {
-    let (_redis, config) = quick_redis().await;
-    let node = node(&config);
-    let mut peer = Peer::connect(&node).await;
-    assert_eq!(peer.refused("join_channel", json!({"room": "jobs", "channel": "mail", "group": "senders"})).await, "unsupported");
-    peer.join("jobs:mail").await;
-    peer.publish("jobs:mail", json!(1)).await;
-    assert_eq!(peer.payloads(1).await, [json!(1)]);
-}

@@ -16,6 +16,7 @@ use indexmap::IndexMap;
 use super::{Asked, ConnId};
 use crate::clock::Moment;
 use crate::hash::State;
+use crate::peers::letter::GroupHere;
 use crate::session::Identity;
 use crate::slots::Key;
 use crate::storage::{GroupBegin, GroupState, Holder, Job, Outcome, Want, Whose};
@@ -156,6 +157,12 @@ impl GroupOp {
 }
 
 impl LaneGroup {
+    /// What other nodes are told of it.
+    pub(crate) fn here(&self, group: Group) -> GroupHere {
+        let GroupState { cursor, pending, .. } = self.state;
+        GroupHere { group, members: self.workers.len() as u64, pending, cursor }
+    }
+
     fn new(state: GroupState) -> Self {
         Self {
             workers: IndexMap::default(),
