@@ -429,3 +429,50 @@ async fn n12_a_pattern_receives_what_is_published_in_topics_that_only_other_node
     carol.ok("join_channel", json!({"room": "room", "channel": "o*", "positions": positions})).await;
     assert_eq!(carol.payloads(2).await, [json!(["old", 48]), json!(["old", 49])]);
 }
+
+/// What no node has open is found by whoever resumes a pattern or asks for a replay, also after Redis lost the list of it.
+#[tokio::test]
+async fn n12_a_pattern_that_asks_for_the_past_gets_topics_that_no_node_has_open() {
+    let (redis, config) = quick_redis().await;
+    let a = node(&config);
+    let mut sender = Peer::connect(&a).await;
+    for topic in ["room:one", "room:two", "elsewhere:three", "room:gone"] {
+        sender.publish(topic, json!(topic)).await;
+    }
+    sender.ok("delete_channel", json!({"room": "room", "channel": "gone"})).await;
+    a.stop().await;
+    let b = node(&config);
+    let mut resumes = Peer::connect(&b).await;
+    let joined = resumes.ok("join_channel", json!({"room": "room", "channel": "*", "positions": []})).await;
+    assert_eq!(joined["topics"].as_array().map(Vec::len), Some(2), "{joined}");
+    let mut seen = resumes.payloads(2).await;
+    seen.sort_by_key(Value::to_string);
+    assert_eq!(seen, ["room:one", "room:two"]);
+    let mut replays = Peer::connect(&b).await;
+    replays.ok("join_channel", json!({"room": "else*", "channel": "*", "replay": 5})).await;
+    assert_eq!(replays.payloads(1).await, ["elsewhere:three"]);
+    // A Redis that lost everything has lost the list: what goes on is listed anew.
+    redis.flush_all().await;
+    resumes.publish("room:one", json!("afterwards")).await;
+    b.stop().await;
+    let c = node(&config);
+    let mut later = Peer::connect(&c).await;
+    later.ok("join_channel", json!({"room": "*", "channel": "*", "replay": 1})).await;
+    assert_eq!(later.payloads(1).await, ["afterwards"]);
+}
+
+/// What a pattern would not receive because the bus has all the channels that it may have, is said.
+#[tokio::test]
+async fn n12_a_pattern_is_refused_that_would_open_more_channels_than_the_bus_may_have() {
+    let (_redis, config) = quick_redis().await;
+    let a = node(&config);
+    let mut sender = Peer::connect(&a).await;
+    for topic in ["room:one", "room:two", "room:three"] {
+        sender.publish(topic, json!(topic)).await;
+    }
+    a.stop().await;
+    let storage = config::Storage { kind: config::StorageKind::Redis, redis: config };
+    let b = Server::with(|config| (config.storage, config.limits.channels) = (storage, 2));
+    let mut resumes = Peer::connect(&b).await;
+    assert_eq!(resumes.refused("join_channel", json!({"room": "room", "channel": "*", "positions": []})).await, "limit_exceeded");
+}

@@ -9,19 +9,22 @@ use arqonbus_protocol::{
 use serde_json::value::RawValue;
 
 use super::letter::{Answer, Delivered, MembersPart, News, Private, Question, Said, Whom};
-use super::{Peers, Post, QUESTIONS_MAX, To};
+use super::{Lookup, Peers, Post, QUESTIONS_MAX, To};
 use crate::clock::Moment;
 use crate::commands::cut;
 use crate::config::OnOutage;
 use crate::fanout::{Delivery, ForeignPart, Part};
 use crate::routing::{Abroad, Asked, ConnId, LaneOp, PeerOp, PublishOp};
 
+/// Milliseconds that Redis has to say what it holds.
+const LOOKUP_MS: u64 = 5_000;
+
 /// One question under way.
 pub(super) struct Ask {
-    then: Then,
+    pub(super) then: Then,
     /// Nodes that live and have not answered.
     waiting: BTreeSet<ClientId>,
-    answers: Vec<(ClientId, Answer)>,
+    pub(super) answers: Vec<(ClientId, Answer)>,
     deadline: Moment,
 }
 
@@ -54,6 +57,13 @@ pub(super) enum Then {
     Exists {
         topic: Topic,
         op: Box<LaneOp>,
+    },
+    /// The nodes have these: of which others does Redis hold messages?
+    Stored {
+        asked: Asked,
+        gather: u32,
+        args: Box<JoinArgs>,
+        topics: BTreeSet<Topic>,
     },
     /// No node has it open: does Redis hold messages of it?
     Held {
@@ -193,7 +203,9 @@ impl Peers {
                 let part = Part::Foreign(Box::new(foreign(answers, !complete)));
                 self.deliveries[usize::from(conn.shard)].push(Delivery::Part { conn: conn.key, gather, part });
             }
-            Then::Found { asked, gather, args } => self.found(&asked, gather, &args, &answers, complete),
+            Then::Found { asked, gather, args } => self.found_elsewhere(asked, gather, args, topics(&answers), complete),
+            // Only a look-up that had no answer in time ends here.
+            Then::Stored { asked, gather, args, topics } => self.found(&asked, gather, &args, topics, false),
             Then::Topics { pattern } => {
                 if !complete {
                     self.again.push(Abroad::Topics { pattern });
@@ -216,7 +228,7 @@ impl Peers {
                     // While Redis is away each node is a bus of its own, and may begin channels.
                     Some(_) if !self.reachable && matches!(*op, LaneOp::Create { .. }) => self.settled(topic, op, exists),
                     Some(asked) if !exists && !complete => self.refuse(&asked.clone(), &not_done()),
-                    Some(_) if !exists => self.look_up(topic, op),
+                    Some(_) if !exists => self.look_up(Lookup::Topic(topic), Then::Held { topic, op }),
                     Some(_) | None => self.settled(topic, op, exists),
                 }
             }
@@ -249,47 +261,23 @@ impl Peers {
         }
     }
 
-    /// Opens here what others have that matches a pattern, or refuses the pattern: what is published there would not be received.
-    fn found(&mut self, asked: &Asked, gather: u32, args: &JoinArgs, answers: &[(ClientId, Answer)], complete: bool) {
-        let topics = topics(answers);
-        // While Redis is away each node is a bus of its own; afterwards others are asked again.
-        let refused = !complete && self.reachable;
-        let lanes = u32::try_from(topics.len()).unwrap_or(u32::MAX) + u32::from(refused);
-        let (shard, conn) = (usize::from(asked.conn.shard), asked.conn.key);
-        self.deliveries[shard].push(Delivery::Part { conn, gather, part: Part::Pattern { lanes } });
-        if refused {
-            self.deliveries[shard].push(Delivery::Part { conn, gather, part: Part::LaneRefused(Box::new(not_done())) });
-        }
-        for topic in topics {
-            let op = PeerOp::Found { topic, asked: asked.clone(), gather, args: Box::new(args.clone()) };
-            self.home(self.shared.homes.of_topic(&topic), op);
-        }
-        let (conn, pattern) = (asked.conn, args.pattern());
-        self.all_homes(|| PeerOp::PatternSettled { conn, pattern });
-    }
-
-    /// Notes a topic that was opened elsewhere for patterns that are being joined: its node may have answered before.
-    pub(super) fn note_opened(&mut self, node: ClientId, topic: &Topic) {
-        for ask in self.asks.values_mut() {
-            if matches!(&ask.then, Then::Found { args, .. } if args.pattern().matches(topic)) {
-                ask.answers.push((node, Answer::Topics(vec![topic.to_string()])));
-            }
-        }
-    }
-
-    /// Asks Redis whether it holds messages of a topic that no node has open.
-    fn look_up(&mut self, topic: Topic, op: Box<LaneOp>) {
+    /// Asks Redis what it holds of what no node has open.
+    pub(super) fn look_up(&mut self, lookup: Lookup, then: Then) {
         self.asked += 1;
-        let deadline = self.now.plus_ms(self.shared.config.storage.redis.response_ms.saturating_mul(2));
-        self.asks.insert(self.asked, Ask { then: Then::Held { topic, op }, waiting: BTreeSet::new(), answers: Vec::new(), deadline });
-        self.lookups.push((self.asked, topic));
+        let deadline = self.now.plus_ms(LOOKUP_MS);
+        self.asks.insert(self.asked, Ask { then, waiting: BTreeSet::new(), answers: Vec::new(), deadline });
+        self.lookups.push((self.asked, lookup));
     }
 
-    /// Takes the answer to a look-up; none where Redis gave none.
-    pub(crate) fn looked_up(&mut self, number: u64, held: Option<bool>) {
+    /// Takes the answer to a look-up: the topics that are held; none where Redis gave none.
+    pub(crate) fn looked_up(&mut self, number: u64, held: Option<Vec<Topic>>) {
         let Some(ask) = self.asks.remove(&number) else { return };
         match (ask.then, held) {
-            (Then::Held { topic, op }, Some(exists)) => self.settled(topic, op, exists),
+            (Then::Held { topic, op }, Some(held)) => self.settled(topic, op, !held.is_empty()),
+            (Then::Stored { asked, gather, args, mut topics }, Some(held)) => {
+                topics.extend(held);
+                self.found(&asked, gather, &args, topics, true);
+            }
             (then, _) => self.finish(then, Vec::new(), false),
         }
     }
@@ -364,7 +352,7 @@ impl Peers {
 }
 
 /// For what was not begun, because it depends on what others say.
-fn not_done() -> Refusal {
+pub(super) fn not_done() -> Refusal {
     Refusal::new(ErrorCode::StorageUnavailable, "a node of the bus, or Redis, did not answer in time")
 }
 

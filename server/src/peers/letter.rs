@@ -1,7 +1,8 @@
 //! What nodes write to each other, as text: questions, answers, news, signs of life.
 
 use arqonbus_protocol::{
-    ChannelSummary, ClientId, Group, ListChannelsArgs, ListRoomsArgs, Member, MembersArgs, NodeStatus, Pattern, Position, Presence, Room, Topic, UserId,
+    ChannelSummary, ClientId, Group, ListChannelsArgs, ListRoomsArgs, Member, MembersArgs, NodeStatus, Pattern, Position, Presence, Room, Topic,
+    UserId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;

@@ -5,6 +5,7 @@
 mod asks;
 pub(crate) mod letter;
 mod merge;
+mod patterns;
 pub(crate) mod post;
 mod roster;
 #[cfg(test)]
@@ -13,7 +14,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arqonbus_protocol::{ClientId, Topic};
+use arqonbus_protocol::{ClientId, Pattern, Topic};
 use bytes::Bytes;
 
 use crate::clock::Moment;
@@ -54,6 +55,15 @@ pub(crate) enum To {
     Node(ClientId),
 }
 
+/// A question about what Redis holds.
+#[derive(Debug)]
+pub(crate) enum Lookup {
+    /// Messages of this topic?
+    Topic(Topic),
+    /// Messages of which topics that match?
+    Pattern(Pattern),
+}
+
 /// Something to be written, and the own question that hangs on it.
 #[derive(Debug)]
 pub(crate) struct Post {
@@ -84,8 +94,8 @@ pub(crate) struct Peers {
     pub(crate) out: Vec<Post>,
     /// What was asked and not answered by all, and must be known: asked again with the next sign of life.
     again: Vec<Abroad>,
-    /// Topics to be looked up in Redis, by the number of the question.
-    pub(crate) lookups: Vec<(u64, Topic)>,
+    /// What is to be looked up in Redis, by the number of the question.
+    pub(crate) lookups: Vec<(u64, Lookup)>,
     pub(crate) ops: Vec<Vec<Op>>,
     pub(crate) deliveries: Vec<Vec<Delivery>>,
     now: Moment,

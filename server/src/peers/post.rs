@@ -12,10 +12,10 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 
 use super::letter::{Letter, Said};
-use super::{Peers, Post, To};
+use super::{Lookup, Peers, Post, To};
 use crate::shard::{Way, Wires};
 use crate::shared::Shared;
-use crate::storage::redis::store::stream_key;
+use crate::storage::redis::store::catalogue::{holds, search};
 use crate::storage::redis::{Feed, Link, LinkState, OpenError, Pushed};
 
 /// How often time is looked at: what is due is at most so much late.
@@ -321,12 +321,15 @@ async fn look_up(desk: Rc<Desk>) {
             desk.look_up.notified().await;
             continue;
         }
-        for (number, topic) in lookups {
+        for (number, lookup) in lookups {
             let desk = Rc::clone(&desk);
             spawn_local(async move {
-                let key = stream_key(&desk.shared.config.storage.redis.prefix, &topic);
-                let held = desk.link.query(cmd("EXISTS").arg(key)).await.ok();
-                desk.turn(|peers| peers.looked_up(number, held.map(|held| held != Value::Int(0))));
+                let prefix = &desk.shared.config.storage.redis.prefix;
+                let held = match lookup {
+                    Lookup::Topic(topic) => holds(&desk.link, prefix, &topic).await.map(|held| Vec::from_iter(held.then_some(topic))),
+                    Lookup::Pattern(pattern) => search(&desk.link, prefix, &pattern).await,
+                };
+                desk.turn(|peers| peers.looked_up(number, held.ok()));
             });
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{ListRoomsArgs, MembersArgs, MessageId, Room};
+use arqonbus_protocol::{JoinArgs, ListRoomsArgs, MembersArgs, MessageId, Room};
 
 use super::letter::{Answer, Delivered, MembersHere, Print, Private, RoomPart};
 use super::*;
@@ -63,6 +63,19 @@ impl Node {
             }
         }
         given
+    }
+
+    /// What edges were told since of patterns that are being joined.
+    fn parts(&mut self) -> Vec<String> {
+        let told = self.peers.deliveries.iter_mut().flat_map(std::mem::take).filter_map(|delivery| {
+            let Delivery::Part { part, .. } = delivery else { return None };
+            match part {
+                Part::Pattern { lanes } => Some(format!("{lanes} lanes")),
+                Part::LaneRefused(refusal) => Some(format!("refused {}", refusal.code.as_str())),
+                Part::LaneGone | Part::Left | Part::Rooms(_) | Part::Channels(_) | Part::Status(_) | Part::Foreign(_) | Part::Peer(_) => None,
+            }
+        });
+        told.collect()
     }
 
     fn asks_for_rooms(&mut self) {
@@ -217,4 +230,25 @@ fn letters_say_the_same_after_their_way_and_what_is_none_is_dropped() {
     let me = node.peers.shared.node;
     node.hears(me, &Said::Hello);
     assert_eq!((node.peers.others(), node.said().len()), (0, 0));
+}
+
+#[test]
+fn who_joins_a_pattern_for_its_past_waits_for_what_redis_holds() {
+    let mut node = Node::knowing(&[]);
+    let join = |node: &mut Node, replay: Option<u32>| {
+        let asked = Asked { conn: ConnId { shard: 0, key: Key::NOBODY }, who: Arc::clone(&node.peers.who), request_id: id(), command: None };
+        let args: JoinArgs = serde_json::from_value(serde_json::json!({"room": "a", "channel": "*", "replay": replay})).unwrap();
+        node.peers.ask(Op::JoinPattern { asked, gather: 1, args: Box::new(args) });
+        let lookups: Vec<u64> = std::mem::take(&mut node.peers.lookups).into_iter().map(|(number, _)| number).collect();
+        (lookups, node.parts())
+    };
+    assert_eq!(join(&mut node, None), (vec![], vec!["0 lanes".to_owned()]));
+    let (lookups, told) = join(&mut node, Some(1));
+    assert_eq!((lookups.len(), told), (1, vec![]));
+    node.peers.looked_up(lookups[0], Some(vec!["a:b".parse().unwrap()]));
+    assert_eq!(node.parts(), ["1 lanes"]);
+    assert!(node.asked().iter().any(|op| matches!(op, Op::Peer(op) if matches!(&**op, PeerOp::Found { topic, .. } if topic.to_string() == "a:b"))));
+    let (lookups, _) = join(&mut node, Some(1));
+    node.peers.looked_up(lookups[0], None);
+    assert_eq!(node.parts(), ["1 lanes", "refused storage_unavailable"], "what is not said to be there may be there");
 }

@@ -1,6 +1,6 @@
 //! Patterns over several nodes: topics that are open elsewhere are opened here for those whose patterns match.
 
-use arqonbus_protocol::{JoinArgs, Pattern, Position, Topic};
+use arqonbus_protocol::{ErrorCode, JoinArgs, Pattern, Position, Refusal, Topic};
 
 use super::op::{Asked, JoinOp, LaneOp, PatternPart};
 use super::patterns::known;
@@ -56,6 +56,10 @@ impl Home {
             self.birth = Birth::default();
             begun
         });
+        if key.is_none() {
+            let full = Refusal::new(ErrorCode::LimitExceeded, "the bus has all the channels that it may have, and another one matches the pattern");
+            return self.egress.part(asked.conn, gather, Part::LaneRefused(Box::new(full)));
+        }
         if let Some(key) = key.filter(|_| !is_in) {
             let part = PatternPart { gather, resumes: args.positions.is_some() };
             let since = known(args, &topic);

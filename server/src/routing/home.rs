@@ -442,15 +442,3 @@ impl Counts {
         self.first_received_us.get_or_insert(publish.received_us);
     }
 }
-
-impl StoreError {
-    /// The same on the wire.
-    pub(crate) fn refusal(&self) -> Refusal {
-        let code = match self {
-            Self::Unavailable(_) => ErrorCode::StorageUnavailable,
-            Self::Unknown(_) => ErrorCode::OutcomeUnknown,
-            Self::Full => ErrorCode::Overloaded,
-        };
-        Refusal::new(code, self.to_string())
-    }
-}

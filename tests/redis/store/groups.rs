@@ -101,10 +101,7 @@ async fn part(sabotage: Option<Sabotage>, leaves: bool) -> Vec<(u64, Value, u64)
         first.ok("leave_channel", topic_args(TOPIC, json!({"group": "g"}))).await;
     } else {
         drop(first);
-        eventually("a member less", async || {
-            (publisher.ok("members", topic_args(TOPIC, json!({}))).await["total"] == json!(1)).then_some(())
-        })
-        .await;
+        eventually("a member less", async || (publisher.ok("members", topic_args(TOPIC, json!({}))).await["total"] == json!(1)).then_some(())).await;
     }
     let mut heard = Vec::new();
     if sabotage.is_none() {
@@ -299,7 +296,10 @@ async fn a_deleted_channel_takes_its_groups_with_it_on_every_node() {
     assert_eq!((&joined["group"]["created"], &joined["group"]["pending"]), (&json!(true), &json!(0)), "{joined}");
     second.publish(TOPIC, json!(2)).await;
     assert_eq!(second.message().await["payload"], json!(2));
-    assert_eq!(redis.tell(&["KEYS", "*:group:*:jobs"]).await, redis::Value::Array(vec![redis::Value::BulkString(b"{arqonbus:room:jobs:channel:mail}:group:g:jobs".to_vec())]));
+    assert_eq!(
+        redis.tell(&["KEYS", "*:group:*:jobs"]).await,
+        redis::Value::Array(vec![redis::Value::BulkString(b"{arqonbus:room:jobs:channel:mail}:group:g:jobs".to_vec())])
+    );
 }
 
 #[tokio::test]

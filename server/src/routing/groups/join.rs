@@ -1,6 +1,8 @@
 //! Into a group, and out of it.
 
-use arqonbus_protocol::{ErrorCode, EventBody, Gap, Group, GroupStart, JoinResult, LeaveResult, Refusal, Topic, TopicStart, encode_group_event, encode_ok};
+use arqonbus_protocol::{
+    ErrorCode, EventBody, Gap, Group, GroupStart, JoinResult, LeaveResult, Refusal, Topic, TopicStart, encode_group_event, encode_ok,
+};
 use bytes::Bytes;
 
 use super::{GroupJoin, GroupOp, LaneGroup};

@@ -30,6 +30,8 @@ pub(super) enum Job {
     Heads(Vec<Look>),
     /// Delete a log.
     Delete(Ticket, Topic),
+    /// Enter logs into the catalogue again.
+    Enter(Vec<Look>),
     /// Follow a feed no more.
     Unfollow(Topic),
     /// Say [`News::Awake`] in so many milliseconds.

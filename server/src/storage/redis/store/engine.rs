@@ -9,11 +9,13 @@ use ::redis::{Cmd, Value, cmd};
 use arqonbus_protocol::{ClientId, Topic};
 use tokio::sync::{Notify, mpsc};
 
+use super::catalogue;
 use super::desk::{Counter, Desk, Failure, Job, News, Opened};
 use super::group_script::{Answers, GroupPart};
 use super::notice::Notice;
 use super::script::{Caller, Ends, Found, Library, Look, Part, Written, found, heads, written};
-use super::{Code, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed};
+use super::verdict::{is_outage, is_sure, is_unknown_function, unreadable};
+use super::{Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed};
 use crate::clock::Clock;
 use crate::config;
 use crate::hash::Homes;
@@ -185,10 +187,32 @@ impl Engine {
     }
 
     async fn open(&self, look: &Look) -> Result<Opened, Failure> {
+        self.enter(std::slice::from_ref(look)).await?;
         let follows = self.feed.follow(vec![self.caller.feed(&look.topic)]).await.is_ok();
         let ends = self.heads(std::slice::from_ref(look)).await?;
         let ends = ends.into_iter().next().ok_or_else(unreadable)?;
         Ok(Opened { ends, follows })
+    }
+
+    /// Enters logs into the catalogue.
+    async fn enter(&self, looks: &[Look]) -> Result<(), Failure> {
+        for command in catalogue::enter(&self.caller.prefix, looks, self.clock.unix_ms()) {
+            self.run(|| command.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// Enters logs into the catalogue again, and takes out what is over.
+    async fn enter_again(&self, looks: &[Look]) {
+        let expire = catalogue::expire(&self.caller.prefix, self.clock.unix_ms());
+        let done = match self.enter(looks).await {
+            Ok(()) => self.run(|| expire.clone()).await.map(drop),
+            Err(failure) => Err(failure),
+        };
+        // Once Redis is back all are entered again.
+        if let Err(failure) = done {
+            tracing::warn!(why = failure.why, "the list of topics in Redis cannot be kept up");
+        }
     }
 
     async fn append(&self, parts: Vec<Part>) -> Vec<Result<Written, Failure>> {
@@ -289,6 +313,10 @@ impl Engine {
             Job::Fill(look, range) => News::Filled(look.topic, self.read(&look, &range).await),
             Job::Heads(looks) => News::Heads(self.many_heads(&looks).await),
             Job::Delete(ticket, topic) => News::Deleted(ticket, topic, self.delete(&topic).await),
+            Job::Enter(looks) => {
+                self.enter_again(&looks).await;
+                return None;
+            }
             Job::Unfollow(topic) => {
                 // Where it is not confirmed, what comes is for nobody.
                 let _ = self.feed.unfollow(vec![self.caller.feed(&topic)]).await;
@@ -321,7 +349,7 @@ async fn serve(engine: Arc<Engine>, mut counter: Counter) {
         // Only what appends need not wait for a place: there is one such question at a time.
         let place = match job {
             Job::Append(_) | Job::Groups(_) | Job::Wake(_) | Job::Probe => None,
-            Job::Open(_) | Job::Read(..) | Job::Fill(..) | Job::Heads(_) | Job::Delete(..) | Job::Unfollow(_) => {
+            Job::Open(_) | Job::Read(..) | Job::Fill(..) | Job::Heads(_) | Job::Delete(..) | Job::Enter(_) | Job::Unfollow(_) => {
                 Arc::clone(&places).acquire_owned().await.ok()
             }
         };
@@ -392,7 +420,7 @@ async fn watch(engine: Weak<Engine>, link: Link) {
 }
 
 /// All of them, at once.
-async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+pub(super) async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut pinned: Vec<_> = futures.into_iter().map(Box::pin).collect();
     let mut outputs: Vec<Option<F::Output>> = pinned.iter().map(|_| None).collect();
     std::future::poll_fn(|cx| {
@@ -405,30 +433,4 @@ async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     })
     .await;
     outputs.into_iter().flatten().collect()
-}
-
-fn unreadable() -> Failure {
-    Failure { sure: false, outage: false, why: "Redis answered something that no script of ours does".to_owned() }
-}
-
-/// Whether Redis has to be told the functions first.
-fn is_unknown_function(error: &LinkError) -> bool {
-    matches!(error, LinkError::Refused { code: Code::Other, why } if why.contains("Function not found"))
-}
-
-/// Whether a function that met this has certainly changed nothing: each of its writes would have met the same.
-fn is_sure(error: &LinkError) -> bool {
-    match error {
-        LinkError::NotSent(_) => true,
-        LinkError::Unknown(_) => false,
-        LinkError::Refused { code, .. } => !matches!(code, Code::Other | Code::WrongType | Code::Busy),
-    }
-}
-
-/// Whether another question would meet the same.
-fn is_outage(error: &LinkError) -> bool {
-    match error {
-        LinkError::NotSent(_) | LinkError::Unknown(_) => true,
-        LinkError::Refused { code, .. } => !matches!(code, Code::Other | Code::WrongType | Code::CrossSlot | Code::NoScript),
-    }
 }

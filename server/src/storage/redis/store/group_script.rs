@@ -64,13 +64,26 @@ pub(super) struct Standing {
 /// The answer to one question.
 #[derive(Debug)]
 pub(super) enum Reply {
-    Opened { created: bool, reason: Option<GapReason> },
+    Opened {
+        created: bool,
+        reason: Option<GapReason>,
+    },
     /// There is no such group.
     Gone,
-    Claimed { more: bool, gap: Option<Gap>, jobs: Vec<Job>, dead: Vec<DeadJob> },
-    Settled { not_held: Vec<u64> },
+    Claimed {
+        more: bool,
+        gap: Option<Gap>,
+        jobs: Vec<Job>,
+        dead: Vec<DeadJob>,
+    },
+    Settled {
+        not_held: Vec<u64>,
+    },
     /// Only what holders of this node held is named.
-    Freed { held: Vec<(Holder, u64)>, others: u64 },
+    Freed {
+        held: Vec<(Holder, u64)>,
+        others: u64,
+    },
     Forgotten(bool),
 }
 

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use arqonbus_protocol::{Epoch, Gap, Group, Position, Topic};
 
+use super::RedisStore;
 use super::desk::{Failure, Job};
 use super::group_script::{Answers, GroupPart, Known, Question, Reply, Standing};
 use super::log::Place;
-use super::RedisStore;
 use crate::clock::Moment;
 use crate::hash::Map;
 use crate::storage::{
@@ -88,8 +88,11 @@ impl RedisStore {
         }
         let is_down = self.is_down;
         let Self { logs, groups, .. } = self;
-        let may_be_asked =
-            |of: &GroupId| !is_down && logs.get(&of.topic).is_some_and(|log| log.place == Place::Redis) && groups.open.get(&of.topic).is_some_and(|open| open.contains_key(&of.group));
+        let may_be_asked = |of: &GroupId| {
+            !is_down
+                && logs.get(&of.topic).is_some_and(|log| log.place == Place::Redis)
+                && groups.open.get(&of.topic).is_some_and(|open| open.contains_key(&of.group))
+        };
         let (gathering, in_vain) = std::mem::take(&mut groups.gathering).into_iter().partition(|asked| may_be_asked(&asked.of));
         groups.gathering = gathering;
         let in_vain: VecDeque<Asked> = in_vain;
@@ -243,7 +246,14 @@ impl GroupStore for RedisStore {
     fn open_group(&mut self, of: &GroupId, begin: GroupBegin, settings: &GroupSettings, _now: Moment, ticket: Ticket) -> Progress<GroupOpened> {
         let nowhere = Position { epoch: Epoch::from_number(0), seq: 0 };
         let groups = self.groups.open.entry(of.topic).or_default();
-        let known = groups.entry(of.group).or_insert(Known { settings: *settings, at: nowhere, is_attended: false, is_in_doubt: false, gone_since: None, begins_anew: false });
+        let known = groups.entry(of.group).or_insert(Known {
+            settings: *settings,
+            at: nowhere,
+            is_attended: false,
+            is_in_doubt: false,
+            gone_since: None,
+            begins_anew: false,
+        });
         known.settings = *settings;
         self.ask_group(of, Question::Open(begin), ticket)
     }

@@ -3,6 +3,7 @@
 //! Questions leave by the shard's [`Desk`], and news comes back by it. What is appended while one batch is under way leaves together with the
 //! next: under load batches get larger, not more. See specs/003-redis.
 
+pub(crate) mod catalogue;
 mod desk;
 mod engine;
 mod group_script;
@@ -18,6 +19,7 @@ mod spare;
 mod switches;
 #[cfg(feature = "store-suite")]
 mod trial;
+mod verdict;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,7 +30,6 @@ use arqonbus_protocol::{ClientId, Durability, StorageState, StorageStatus, Topic
 
 pub(crate) use desk::Desk;
 pub(crate) use engine::{Bus, Engine};
-pub(crate) use script::stream_key;
 #[cfg(feature = "store-suite")]
 pub use trial::Trial;
 
@@ -37,8 +38,8 @@ use crate::clock::Moment;
 use crate::config::{self, OnOutage};
 use crate::hash::Map;
 use crate::storage::{
-    Answer, Appended, Entry, Fingerprint, GroupStore, LogSettings, LogState, MemoryStore, Page, Progress, ReadRange, Store, StoreCounters, StoreError, Ticket,
-    Told,
+    Answer, Appended, Entry, Fingerprint, GroupStore, LogSettings, LogState, MemoryStore, Page, Progress, ReadRange, Store, StoreCounters,
+    StoreError, Ticket, Told,
 };
 use crate::telemetry::Metrics;
 use desk::Job;
@@ -78,6 +79,7 @@ pub(crate) struct RedisStore {
     node: ClientId,
     head_check_ms: u64,
     heads_due: Moment,
+    enter_due: Moment,
     /// Makes messages without an id different from each other.
     nonce: u128,
     metrics: Arc<Metrics>,
@@ -132,6 +134,7 @@ impl RedisStore {
             node: means.node,
             head_check_ms: config.head_check_ms,
             heads_due: Moment::default(),
+            enter_due: Moment::default().plus_ms(catalogue::ENTER_AGAIN_MS),
             nonce: means.salt,
             metrics: means.metrics,
             told_fsync: false,
@@ -339,6 +342,9 @@ impl Store for RedisStore {
         self.acked.expire(now);
         if now >= self.heads_due {
             self.look_at_all(now);
+        }
+        if now >= self.enter_due {
+            self.enter_all(now);
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use arqonbus_protocol::{ClientId, Direction, Durability, Epoch, GapReason, Position, Topic};
 
+use super::catalogue::ENTER_AGAIN_MS;
 use super::desk::{Failure, Job, News, Opened};
 use super::log::{HeldRead, Log, Next, Place, Placed};
 use super::notice::Notice;
@@ -46,7 +47,10 @@ impl RedisStore {
             }
             News::Deleted(ticket, topic, result) => self.deleted(ticket, &topic, result),
             News::Noticed(topic, notice) => self.noticed(&topic, notice, now),
-            News::Interrupted => self.look_at_all(now),
+            News::Interrupted => {
+                self.look_at_all(now);
+                self.enter_all(now);
+            }
             News::Down => self.down(now),
             News::Up => self.up(now),
             News::Awake => {
@@ -157,6 +161,9 @@ impl RedisStore {
         let reason = self.says_epochs().then_some(GapReason::EpochChanged);
         self.out.push_back(Told::Moved { topic: *topic, reason, head, durability: self.class(&settings) });
         self.put_acked_back(topic, start);
+        // Whatever lost the log's end may have lost the list.
+        let look = self.look(topic, &self.logs[topic]);
+        self.ask(Job::Enter(vec![look]));
     }
 
     /// Offers Redis what it has acknowledged and lost.
@@ -337,6 +344,15 @@ impl RedisStore {
         let looks: Vec<_> = self.logs.iter().filter(|(_, log)| log.place == Place::Redis).map(|(topic, log)| self.look(topic, log)).collect();
         if !looks.is_empty() && !self.keeps_holes() {
             self.ask(Job::Heads(looks));
+        }
+    }
+
+    /// Enters all logs into the catalogue again: Redis may be another one, and what stands there has its time.
+    pub(super) fn enter_all(&mut self, now: Moment) {
+        self.enter_due = now.plus_ms(ENTER_AGAIN_MS);
+        let looks: Vec<_> = self.logs.iter().filter(|(_, log)| log.place == Place::Redis).map(|(topic, log)| self.look(topic, log)).collect();
+        if !looks.is_empty() && !self.is_down {
+            self.ask(Job::Enter(looks));
         }
     }
 

@@ -19,10 +19,7 @@ pub(super) enum Notice {
         entries: Vec<Entry>,
     },
     /// A node has given jobs of a group back, or made room for others.
-    GaveBack {
-        node: ClientId,
-        group: Group,
-    },
+    GaveBack { node: ClientId, group: Group },
     /// A node has deleted the log.
     Deleted {
         node: ClientId,

@@ -81,7 +81,7 @@ impl Library {
 }
 
 /// The key of a topic's stream; it is there where the topic holds messages.
-pub(crate) fn stream_key(prefix: &str, topic: &Topic) -> String {
+pub(super) fn stream_key(prefix: &str, topic: &Topic) -> String {
     format!("{{{prefix}:room:{}:channel:{}}}", topic.room, topic.channel)
 }
 
@@ -182,10 +182,15 @@ impl Caller {
     }
 }
 
+/// Milliseconds for which a log's keys live after the last sign of interest.
+pub(super) fn keep_ms(settings: &LogSettings) -> u64 {
+    settings.age_ms_max.max(settings.dedup_ms).saturating_add(GRACE_MS).min(NUMBER_MAX)
+}
+
 pub(super) fn settings(settings: &LogSettings) -> String {
+    let keep_ms = keep_ms(settings);
     let LogSettings { messages_max, age_ms_max, bytes_max, dedup_ms, dedup_entries_max } = settings;
     let number = |number: u64| number.min(NUMBER_MAX);
-    let keep_ms = number((*age_ms_max).max(*dedup_ms).saturating_add(GRACE_MS));
     let ids = number(*dedup_entries_max as u64);
     // Divided by: not 0.
     let (age_ms, bytes) = (number(*age_ms_max).max(1), number(*bytes_max).max(1));
