@@ -348,7 +348,7 @@ impl Home {
                 if let Some(lane) = self.lanes.get_mut(key) {
                     match pending {
                         Pending::Op(LaneOp::Group(op)) if op.passes() => lane.grouping.push_back((ticket, op)),
-                        pending => lane.waiting = Some((ticket, pending)),
+                        pending @ (Pending::Open | Pending::Op(_)) => lane.waiting = Some((ticket, pending)),
                     }
                     self.waiting.insert(ticket, key);
                 }

@@ -42,7 +42,7 @@ async fn suffer(loss: Loss, sabotage: Option<Sabotage>) -> Vec<Vec<String>> {
     }
     for member in [&mut first, &mut second] {
         let job = member.message().await;
-        member.ok("ack", settling(&job, json!({}))).await;
+        member.ok("ack", settling(&job)).await;
     }
     if let Some(replica) = &replica {
         leave_behind(&redis, replica).await;
@@ -74,7 +74,7 @@ async fn suffer(loss: Loss, sabotage: Option<Sabotage>) -> Vec<Vec<String>> {
                     heard.push(next["data"]["reason"].as_str().expect("a reason").to_owned());
                 } else {
                     heard.push(next["payload"].to_string());
-                    member.request(json!({"type": "command", "command": "ack", "args": settling(&next, json!({}))})).await;
+                    member.request(json!({"type": "command", "command": "ack", "args": settling(&next)})).await;
                 }
             }
         }
@@ -118,7 +118,7 @@ async fn while_redis_stands_still_no_ack_is_confirmed_and_nobody_joins_and_then_
         publisher.publish(TOPIC, json!(n)).await;
     }
     let job = first.message().await;
-    let ack = json!({"type": "command", "command": "ack", "args": settling(&job, json!({}))});
+    let ack = json!({"type": "command", "command": "ack", "args": settling(&job)});
     redis.pause();
     let mut answers = BTreeSet::new();
     for _ in 0..2 {
@@ -142,7 +142,7 @@ async fn while_redis_stands_still_no_ack_is_confirmed_and_nobody_joins_and_then_
         }
     };
     assert_eq!(next["payload"], json!(2));
-    first.ok("ack", settling(&next, json!({}))).await;
+    first.ok("ack", settling(&next)).await;
     eventually("a member more", async || {
         let join = json!({"type": "command", "command": "join_channel", "args": topic_args(TOPIC, json!({"group": "g"}))});
         (other.request(join).await["status"] == json!("ok")).then_some(())

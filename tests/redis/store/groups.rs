@@ -26,11 +26,9 @@ pub(super) async fn worker(bus: &impl Reach, more: Value) -> Peer {
     peer
 }
 
-pub(super) fn settling(job: &Value, more: Value) -> Value {
+pub(super) fn settling(job: &Value) -> Value {
     let at = position(job);
-    let mut args = json!({"group": "g", "epoch": at.epoch, "seqs": [at.seq]});
-    args.as_object_mut().expect("members").extend(more.as_object().expect("members").clone());
-    topic_args(TOPIC, args)
+    topic_args(TOPIC, json!({"group": "g", "epoch": at.epoch, "seqs": [at.seq]}))
 }
 
 /// Seq, payload and delivery of a job.
@@ -55,7 +53,7 @@ async fn standing(peer: &mut Peer) -> (u64, u64) {
 async fn each_job_goes_to_one_member_on_one_node_and_no_member_has_more_than_it_asked_for() {
     let redis = Redis::start().await;
     let (a, b) = (Node::with(&redis, None, patient), Node::with(&redis, None, patient));
-    let mut workers = vec![worker(&a, json!({"max_in_flight": 2})).await, worker(&b, json!({"max_in_flight": 3})).await];
+    let mut workers = [worker(&a, json!({"max_in_flight": 2})).await, worker(&b, json!({"max_in_flight": 3})).await];
     let (mut publisher, mut listener) = (Peer::connect(&a).await, Peer::joined(&b, TOPIC).await);
     for n in 1..=40 {
         publisher.publish(TOPIC, json!(n)).await;
@@ -73,7 +71,7 @@ async fn each_job_goes_to_one_member_on_one_node_and_no_member_has_more_than_it_
     while done.len() < 40 {
         for (worker, held) in workers.iter_mut().zip(&mut held) {
             for job in std::mem::take(held) {
-                worker.ok("ack", settling(&job, json!({}))).await;
+                worker.ok("ack", settling(&job)).await;
                 done.push(told(&job));
             }
             let left = 40 - done.len();
@@ -150,7 +148,7 @@ async fn what_is_settled_on_one_node_makes_room_on_another() {
     let mut second = worker(&b, json!({})).await;
     // From now on the first has room for one, which it holds: what its ack makes room for is the other's.
     first.ok("join_channel", topic_args(TOPIC, json!({"group": "g", "max_in_flight": 1}))).await;
-    first.ok("ack", settling(&held[0], json!({}))).await;
+    first.ok("ack", settling(&held[0])).await;
     assert_eq!(told(&second.message().await), (3, json!(3), 1));
 }
 
@@ -164,7 +162,7 @@ async fn acked(sabotage: Option<Sabotage>) -> Vec<(u64, Value, u64)> {
         publisher.publish(TOPIC, json!(n)).await;
     }
     let job = first.message().await;
-    first.ok("ack", settling(&job, json!({}))).await;
+    first.ok("ack", settling(&job)).await;
     first.ok("leave_channel", topic_args(TOPIC, json!({"group": "g"}))).await;
     let mut second = worker(&b, json!({})).await;
     publisher.publish(TOPIC, json!("end")).await;
@@ -211,7 +209,7 @@ async fn what_a_node_that_is_killed_had_given_out_comes_back_by_the_time_out_on_
     for n in 1..=3 {
         let job = second.message().await;
         assert_eq!(told(&job), (n, json!(n), 2));
-        second.ok("ack", settling(&job, json!({}))).await;
+        second.ok("ack", settling(&job)).await;
     }
     assert_eq!(standing(&mut publisher).await, (0, 0));
 }
@@ -228,9 +226,9 @@ async fn a_node_that_stood_still_has_lost_its_jobs_and_its_members_get_others() 
     let mut second = worker(&b, json!({"max_in_flight": 1})).await;
     let again = second.message().await;
     assert_eq!(told(&again), (1, json!("work"), 2));
-    second.ok("ack", settling(&again, json!({}))).await;
+    second.ok("ack", settling(&again)).await;
     still.signal(Signal::CONT);
-    assert_eq!(first.refused("ack", settling(&job, json!({}))).await, "not_held", "it is done by another");
+    assert_eq!(first.refused("ack", settling(&job)).await, "not_held", "it is done by another");
     second.ok("leave_channel", topic_args(TOPIC, json!({"group": "g"}))).await;
     publisher.publish(TOPIC, json!("next")).await;
     assert_eq!(first.message().await["payload"], json!("next"), "it has room again");
@@ -245,7 +243,7 @@ async fn a_group_outlives_its_nodes() {
         first.publish(TOPIC, json!(n)).await;
     }
     let job = first.message().await;
-    first.ok("ack", settling(&job, json!({}))).await;
+    first.ok("ack", settling(&job)).await;
     first.message().await;
     drop(first);
     a.stop().await;
@@ -276,7 +274,7 @@ async fn a_dead_letter_is_stored_once_whichever_node_gives_the_job_up() {
     while tries < 12 {
         for worker in [&mut first, &mut second] {
             while let Some(job) = worker.already().await {
-                worker.ok("nack", settling(&job, json!({"reason": "no"}))).await;
+                worker.ok("nack", settling(&job)).await;
                 tries += 1;
             }
         }
