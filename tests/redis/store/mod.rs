@@ -2,6 +2,7 @@
 
 mod cluster;
 mod faults;
+mod fence;
 mod group_faults;
 mod groups;
 mod load;

@@ -14,7 +14,7 @@ use super::desk::{Counter, Desk, Failure, Job, News, Opened};
 use super::group_script::{Answers, GroupPart};
 use super::notice::Notice;
 use super::script::{Caller, Ends, Found, Library, Look, Part, Written, found, heads, written};
-use super::verdict::{is_outage, is_sure, is_unknown_function, unreadable};
+use super::verdict::{is_outage, is_sure, is_unknown_function, is_unvouched, unreadable};
 use super::{Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed};
 use crate::clock::Clock;
 use crate::config;
@@ -40,15 +40,15 @@ const PUSHES_MAX: usize = 4_096;
 
 /// Redis, as the shards of one node use it. It ends with the last of its desks.
 pub(crate) struct Engine {
-    link: Link,
+    pub(super) link: Link,
     feed: Feed,
-    library: Library,
-    caller: Caller,
+    pub(super) library: Library,
+    pub(super) caller: Caller,
     clock: Clock,
     homes: Homes,
     shards: Vec<mpsc::Sender<News>>,
     /// Names the next epoch that may begin.
-    epochs: AtomicU64,
+    pub(super) epochs: AtomicU64,
     /// Names the next batch of questions about groups.
     batches: AtomicU64,
     /// Somebody was not served.
@@ -77,7 +77,7 @@ pub(crate) struct Bus {
 }
 
 impl Bus {
-    /// The incarnation that scripts are told, instead of asking for it.
+    /// The incarnation that functions are told, instead of asking for it.
     #[cfg(any(test, feature = "sabotage"))]
     fn token(&self) -> String {
         if self.sabotage == Some(crate::sim::Sabotage::IgnoreIncarnation) { "whatever".into() } else { String::new() }
@@ -165,6 +165,12 @@ impl Engine {
                     Err(other) => error = other,
                 }
             }
+            if is_unvouched(&error) && end > self.clock.now() {
+                match self.vouch(left).await {
+                    Ok(()) => continue,
+                    Err(other) => error = other,
+                }
+            }
             let (sure, outage) = (is_sure(&error), is_outage(&error));
             may_be_done |= !sure;
             let left = end.since(self.clock.now());
@@ -248,7 +254,7 @@ impl Engine {
     }
 
     /// Which connection is there; `None` for none.
-    fn connection(&self) -> Option<u64> {
+    pub(super) fn connection(&self) -> Option<u64> {
         if let LinkState::Up { connection, .. } = &*self.link.state().borrow() { Some(*connection) } else { None }
     }
 

@@ -8,6 +8,7 @@ mod desk;
 mod engine;
 mod group_script;
 mod groups;
+mod incarnation;
 mod log;
 mod news;
 mod notice;
@@ -33,7 +34,7 @@ pub(crate) use engine::{Bus, Engine};
 #[cfg(feature = "store-suite")]
 pub use trial::Trial;
 
-use super::{Code, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed};
+use super::{Code, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed, ServerFacts};
 use crate::clock::Moment;
 use crate::config::{self, OnOutage};
 use crate::hash::Map;
