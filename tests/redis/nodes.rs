@@ -476,15 +476,3 @@ async fn n12_a_pattern_is_refused_that_would_open_more_channels_than_the_bus_may
     let mut resumes = Peer::connect(&b).await;
     assert_eq!(resumes.refused("join_channel", json!({"room": "room", "channel": "*", "positions": []})).await, "limit_exceeded");
 }
-
-/// Work groups are kept in memory only: on Redis a group would be another one on each node.
-#[tokio::test]
-async fn a_group_is_refused_and_the_channel_is_not() {
-    let (_redis, config) = quick_redis().await;
-    let node = node(&config);
-    let mut peer = Peer::connect(&node).await;
-    assert_eq!(peer.refused("join_channel", json!({"room": "jobs", "channel": "mail", "group": "senders"})).await, "unsupported");
-    peer.join("jobs:mail").await;
-    peer.publish("jobs:mail", json!(1)).await;
-    assert_eq!(peer.payloads(1).await, [json!(1)]);
-}
