@@ -175,6 +175,11 @@ async fn n09_who_counted_as_dead_while_nothing_was_heard_is_told_to_be_there_aga
     let guest = Peer::joined(&there, "room:one").await;
     let mut watcher = Peer::connect(&here).await;
     watcher.join_with("room:one", json!({"presence": true})).await;
+    eventually("a guest that is known", async || {
+        let members = watcher.ok("members", json!({"room": "room", "channel": "one"})).await;
+        (members["total"] == 2 && members["incomplete"].is_null()).then_some(())
+    })
+    .await;
     redis.tell(&["ACL", "SETUSER", "deaf", "resetchannels"]).await;
     let mut last = String::new();
     while last != "left" {
