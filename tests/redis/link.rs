@@ -205,6 +205,9 @@ async fn a_user_of_redis_may_do_what_its_rules_say() {
     assert_eq!(link.ready(PATIENCE).await.unwrap().advice(), []);
     link.query(&set("arqonbus:a", "1")).await.unwrap();
     assert!(matches!(link.query(&set("other", "1")).await, Err(LinkError::Refused { code: Code::NoPermission, .. })));
+    server.tell(&["ACL", "SETUSER", "blind", "on", ">hunter2", "~*", "&*", "+@all", "-info"]).await;
+    let blind = config::Redis { username: "blind".into(), ..config.clone() };
+    down(&Link::open(&blind, 1).unwrap(), "allow the user +info").await;
     let wrong = config::Redis { password_file: String::new(), password: "hunter3".to_owned().into(), ..config };
     let told = down(&Link::open(&wrong, 1).unwrap(), "assword").await;
     assert!(!told.contains("hunter") && !format!("{wrong:?}").contains("hunter"), "{told}");

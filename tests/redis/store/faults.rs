@@ -12,7 +12,7 @@ use super::{Node, history};
 
 /// Something that Redis' data suffers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Loss {
+pub(super) enum Loss {
     /// A replica that lacks the last messages takes over.
     Failover,
     /// Everything is deleted.
@@ -24,7 +24,7 @@ enum Loss {
 }
 
 /// What a member, and somebody who comes back, saw of it.
-struct Seen {
+pub(super) struct Seen {
     /// The gap that the live member was told, where it was before the next message.
     gap: Option<Value>,
     /// Positions that it was given, of the messages before and after.
@@ -35,20 +35,28 @@ struct Seen {
     history: Vec<Value>,
 }
 
-/// Publishes three messages, two more that Redis loses, one more, and a few that mark the end.
-async fn suffer(loss: Loss, sabotage: Option<Sabotage>) -> Seen {
+/// A server that can suffer it.
+pub(super) async fn server(loss: Loss) -> Redis {
     let lines: &[&str] = if loss == Loss::Restart { &["save \"\"", "appendonly yes", "appendfsync always"] } else { &["save \"\""] };
-    let mut redis = Redis::with(lines).await;
-    // The first replica of a server makes it begin a new incarnation: it is there before anything is published.
-    let replica = if loss == Loss::Failover { Some(Redis::replica_of(&redis).await) } else { None };
+    Redis::with(lines).await
+}
+
+async fn suffer(loss: Loss, sabotage: Option<Sabotage>) -> Seen {
+    let mut redis = server(loss).await;
     let node = Node::sabotaged(&redis, sabotage);
-    let (mut member, mut publisher) = (Peer::joined(&node, "r:c").await, Peer::connect(&node).await);
+    suffer_on(&mut redis, &node, loss).await
+}
+
+/// Publishes three messages, two more that Redis loses, one more, and a few that mark the end.
+pub(super) async fn suffer_on(redis: &mut Redis, node: &Node, loss: Loss) -> Seen {
+    let (mut member, mut publisher) = (Peer::joined(node, "r:c").await, Peer::connect(node).await);
     let mut positions = Vec::new();
     for n in 1..=3 {
         positions.push(publisher.publish_at("r:c", json!(n)).await);
     }
+    let replica = if loss == Loss::Failover { Some(Redis::replica_of(redis).await) } else { None };
     match (&replica, loss) {
-        (Some(replica), _) => leave_behind(&redis, replica).await,
+        (Some(replica), _) => leave_behind(redis, replica).await,
         (None, Loss::Snapshot) => drop(redis.tell(&["SAVE"]).await),
         (None, _) => {}
     }
@@ -57,7 +65,7 @@ async fn suffer(loss: Loss, sabotage: Option<Sabotage>) -> Seen {
     }
     member.payloads(5).await;
     match (&replica, loss) {
-        (Some(replica), _) => take_over(&redis, replica).await,
+        (Some(replica), _) => take_over(redis, replica).await,
         (None, Loss::Flush) => redis.flush_all().await,
         (None, _) => redis.restart().await,
     }
@@ -79,30 +87,30 @@ async fn suffer(loss: Loss, sabotage: Option<Sabotage>) -> Seen {
             break;
         }
     }
-    let mut back = Peer::connect(&node).await;
+    let mut back = Peer::connect(node).await;
     back.join_with("r:c", json!({"since": seen.positions[4]})).await;
     let next = back.next().await;
     seen.resumed = (next["event"] == json!("gap")).then_some(next);
-    seen.history = history(&node, "r:c").await;
+    seen.history = history(node, "r:c").await;
     seen
 }
 
 /// The replica has everything up to here, and nothing that follows.
-async fn leave_behind(redis: &Redis, replica: &Redis) {
+pub(super) async fn leave_behind(redis: &Redis, replica: &Redis) {
     let offset = async |server: &Redis| server.info("master_repl_offset").await;
     eventually("a replica that has everything", async || (offset(replica).await == offset(redis).await).then_some(())).await;
     replica.promote().await;
 }
 
 /// The server at the bus' address becomes what the replica is: it has lost what came after.
-async fn take_over(redis: &Redis, replica: &Redis) {
+pub(super) async fn take_over(redis: &Redis, replica: &Redis) {
     redis.demote(replica).await;
     redis.in_sync().await;
     redis.promote().await;
 }
 
 /// What is wrong with what was seen.
-fn broken(seen: &Seen) -> Vec<String> {
+pub(super) fn broken(seen: &Seen) -> Vec<String> {
     let mut broken = Vec::new();
     if seen.gap.is_none() {
         broken.push("a live member was not told".to_owned());

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod faults;
+mod fence;
 mod load;
 mod outage;
 mod suite;

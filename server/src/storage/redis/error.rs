@@ -56,6 +56,8 @@ pub enum Code {
     NoAuth,
     /// The user may not do this.
     NoPermission,
+    /// A function of ours may not ask by INFO which incarnation the server is.
+    NoInfo,
     /// The script is not known there.
     NoScript,
     /// The cluster cannot serve this slot now.
@@ -81,6 +83,7 @@ impl Code {
             "NOREPLICAS" => Self::NoReplicas,
             "NOAUTH" | "WRONGPASS" => Self::NoAuth,
             "NOPERM" => Self::NoPermission,
+            "NOINFO" => Self::NoInfo,
             "NOSCRIPT" => Self::NoScript,
             "CLUSTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK" => Self::ClusterDown,
             "MASTERDOWN" => Self::MasterDown,
@@ -94,7 +97,9 @@ impl Code {
     pub(super) fn is_about_the_server(self) -> bool {
         match self {
             Self::ReadOnly | Self::Loading | Self::Misconfigured | Self::NoReplicas | Self::NoAuth | Self::ClusterDown | Self::MasterDown => true,
-            Self::OutOfMemory | Self::Busy | Self::NoPermission | Self::NoScript | Self::CrossSlot | Self::WrongType | Self::Other => false,
+            Self::OutOfMemory | Self::Busy | Self::NoPermission | Self::NoInfo | Self::NoScript | Self::CrossSlot | Self::WrongType | Self::Other => {
+                false
+            }
         }
     }
 }

@@ -136,8 +136,8 @@ impl Facts {
 }
 
 impl ServerFacts {
-    /// Reads the answer to `INFO`.
-    fn parse(info: &str) -> Self {
+    /// Reads the answer to `INFO`, or to a section of it.
+    pub(super) fn parse(info: &str) -> Self {
         let line = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim).unwrap_or_default();
         Self {
             version: line("redis_version").to_owned(),

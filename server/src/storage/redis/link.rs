@@ -163,6 +163,7 @@ impl Inner {
 
 /// Connects, watches the connection until it is lost, and connects again, for ever.
 async fn keep_up(inner: Arc<Inner>, mut way: Way, mut backoff: Backoff) {
+    let mut told = String::new();
     for number in 1.. {
         let why = match begin(&inner, &mut way).await {
             Ok((connection, facts, lost)) => {
@@ -172,6 +173,10 @@ async fn keep_up(inner: Arc<Inner>, mut way: Way, mut backoff: Backoff) {
             Err(why) => why,
         };
         inner.set(None, LinkState::Down { why: why.as_str().into() });
+        if why != told {
+            tracing::warn!(why, "no use of Redis");
+            told = why;
+        }
         tokio::time::sleep(backoff.wait()).await;
     }
 }
@@ -193,11 +198,21 @@ async fn begin(inner: &Inner, way: &mut Way) -> Result<(Connection, Facts, Arc<N
 /// Asks what is at the other end; an error unless it is there and takes writes.
 async fn look(connection: &mut Connection, time: Duration) -> Result<Facts, String> {
     let facts = tokio::time::timeout(time, Facts::ask(connection)).await.map_err(|_| "no answer in time".to_owned())?;
-    let facts = facts.map_err(|error| error.to_string())?;
+    let facts = facts.map_err(|error| why_unknown(&error))?;
     if let Some(advice) = facts.advice().into_iter().find(super::Advice::is_fatal) {
         return Err(advice.to_string());
     }
     if facts.are_writable() { Ok(facts) } else { Err("the server takes no writes: it is a replica, or still loads its data".to_owned()) }
+}
+
+/// Why a server does not say what it is.
+fn why_unknown(error: &::redis::RedisError) -> String {
+    let is_refused = error.code() == Some("NOPERM") || error.to_string().contains("unknown command");
+    if is_refused {
+        format!("Redis must not be used without INFO, which says whether it has lost something: allow the user +info ({error})")
+    } else {
+        error.to_string()
+    }
 }
 
 /// Serves by this connection until there is a reason not to; gives the reason.

@@ -38,15 +38,15 @@ const PUSHES_MAX: usize = 4_096;
 
 /// Redis, as the shards of one node use it. It ends with the last of its desks.
 pub(crate) struct Engine {
-    link: Link,
+    pub(super) link: Link,
     feed: Feed,
-    library: Library,
-    caller: Caller,
+    pub(super) library: Library,
+    pub(super) caller: Caller,
     clock: Clock,
     homes: Homes,
     shards: Vec<mpsc::Sender<News>>,
     /// Names the next epoch that may begin.
-    epochs: AtomicU64,
+    pub(super) epochs: AtomicU64,
     /// Somebody was not served.
     ill: Notify,
     fsync: Arc<AtomicBool>,
@@ -73,7 +73,7 @@ pub(crate) struct Bus {
 }
 
 impl Bus {
-    /// The incarnation that scripts are told, instead of asking for it.
+    /// The incarnation that functions are told, instead of asking for it.
     #[cfg(any(test, feature = "sabotage"))]
     fn token(&self) -> String {
         if self.sabotage == Some(crate::sim::Sabotage::IgnoreIncarnation) { "whatever".into() } else { String::new() }
@@ -155,6 +155,12 @@ impl Engine {
                     Err(other) => error = other,
                 }
             }
+            if is_unvouched(&error) && end > self.clock.now() {
+                match self.vouch(left).await {
+                    Ok(()) => continue,
+                    Err(other) => error = other,
+                }
+            }
             let (sure, outage) = (is_sure(&error), is_outage(&error));
             may_be_done |= !sure;
             let left = end.since(self.clock.now());
@@ -230,7 +236,7 @@ impl Engine {
     }
 
     /// Which connection is there; `None` for none.
-    fn connection(&self) -> Option<u64> {
+    pub(super) fn connection(&self) -> Option<u64> {
         if let LinkState::Up { connection, .. } = &*self.link.state().borrow() { Some(*connection) } else { None }
     }
 
@@ -422,12 +428,17 @@ fn is_unknown_function(error: &LinkError) -> bool {
     matches!(error, LinkError::Refused { code: Code::Other, why } if why.contains("Function not found"))
 }
 
+/// Whether the functions have to be told which incarnation the server is.
+fn is_unvouched(error: &LinkError) -> bool {
+    matches!(error, LinkError::Refused { code: Code::NoInfo, .. })
+}
+
 /// Whether a function that met this has certainly changed nothing: each of its writes would have met the same.
 fn is_sure(error: &LinkError) -> bool {
     match error {
         LinkError::NotSent(_) => true,
         LinkError::Unknown(_) => false,
-        LinkError::Refused { code, .. } => !matches!(code, Code::Other | Code::WrongType | Code::Busy),
+        LinkError::Refused { code, .. } => !matches!(code, Code::Other | Code::WrongType | Code::Busy | Code::NoInfo),
     }
 }
 

@@ -6,6 +6,7 @@
 pub(crate) mod catalogue;
 mod desk;
 mod engine;
+mod incarnation;
 mod log;
 mod news;
 mod notice;
@@ -30,7 +31,7 @@ pub(crate) use engine::{Bus, Engine};
 #[cfg(feature = "store-suite")]
 pub use trial::Trial;
 
-use super::{Code, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed};
+use super::{Code, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed, ServerFacts};
 use crate::clock::Moment;
 use crate::config::{self, OnOutage};
 use crate::hash::Map;

@@ -33,12 +33,15 @@ enum Function {
     Heads,
     Read,
     Delete,
+    Mark,
+    Vouch,
 }
 
 impl Library {
     pub(super) fn new() -> Self {
         let parts = [
             include_str!("scripts/log.lua"),
+            include_str!("scripts/vouch.lua"),
             include_str!("scripts/append.lua"),
             include_str!("scripts/heads.lua"),
             include_str!("scripts/read.lua"),
@@ -61,12 +64,28 @@ impl Library {
         command
     }
 
+    /// Marks what the functions remember.
+    pub(super) fn mark(&self, mark: &str) -> Cmd {
+        let mut command = self.call(Function::Mark, &[]);
+        command.arg(mark);
+        command
+    }
+
+    /// Says which incarnation the server is, unless what was marked is gone.
+    pub(super) fn vouch(&self, mark: &str, token: &str) -> Cmd {
+        let mut command = self.call(Function::Vouch, &[]);
+        command.arg(mark).arg(token);
+        command
+    }
+
     fn call(&self, function: Function, keys: &[Vec<u8>]) -> Cmd {
         let name = match function {
             Function::Append => "append",
             Function::Heads => "heads",
             Function::Read => "read",
             Function::Delete => "delete",
+            Function::Mark => "mark",
+            Function::Vouch => "vouch",
         };
         let mut command = cmd("FCALL");
         command.arg(format!("arqonbus_{name}_{}", self.version)).arg(keys.len());
@@ -87,7 +106,7 @@ pub(super) fn stream_key(prefix: &str, topic: &Topic) -> String {
 pub(super) struct Caller {
     pub(super) prefix: String,
     pub(super) node: String,
-    /// The incarnation, where scripts may not ask for it; else empty.
+    /// The incarnation that functions are to believe in, in tests; else empty.
     pub(super) token: String,
     /// The clock that scripts go by, in tests.
     pub(super) now: Option<Arc<AtomicU64>>,

@@ -7,12 +7,6 @@
 -- gives for each topic: epoch, start, first seq given (0 for none), and nothing more where every message was stored;
 --       else for each message its seq; -seq for one that was stored before; 0 for an id of another content
 
--- Indexes as text: made once, and not at every call.
-local INDEX = {}
-for i = 1, 1024 do
-  INDEX[i] = '' .. (i - 1)
-end
-
 -- A notice with more than this says only where the head is.
 local NOTICE_BYTES = 65536
 
@@ -21,49 +15,71 @@ local function turn(log, settings)
   if log.now - log.half_at < settings.dedup_ms and log.head - log.half_from < settings.dedup_ids then
     return
   end
-  local half = 1 - log.half
-  redis.call('HSET', log.meta, 'half', half, 'half_at', log.now, 'half_from', log.head)
-  redis.call('DEL', log.ids[half])
-  log.half, log.half_at, log.half_from, log.changed = half, log.now, log.head, true
+  log.former = log.head - log.half_from
+  log.half, log.half_at, log.half_from, log.changed = 1 - log.half, log.now, log.head, true
+  redis.call('UNLINK', log.ids[log.half])
+  save(log)
 end
 
--- Looks `keys` up in one half; puts what is found and still in the window into `seen`, by index.
-local function look_up(log, settings, half, keys, seen)
-  local found = false
-  for i, value in ipairs(redis.call('HMGET', log.ids[half], unpack(keys))) do
-    if value then
-      local content, index, first, at = string.sub(value, 1, 8), string.match(value, '^(%d+),(%d+),(%d+)$', 9)
-      if log.now - number(at) < settings.dedup_ms then
-        seen[i], found = { content = content, seq = number(first) + number(index) }, true
-      end
+-- The seq and the content of the message with this key, whose fellows' first seq is packed in `first`; nothing once the window is over.
+local function recall(log, settings, half, key, first)
+  local fellows = redis.call('HGET', log.ids[half], first)
+  if log.now - struct.unpack(NUMBER, fellows) >= settings.dedup_ms then
+    return nil
+  end
+  for index = 0, (#fellows - 8) / 24 - 1 do
+    local at = 9 + 24 * index
+    if string.sub(fellows, at, at + 15) == key then
+      return { seq = struct.unpack(NUMBER, first) + index, content = string.sub(fellows, at + 16, at + 23) }
     end
   end
-  return found
+end
+
+-- Looks `keys` up in one half; adds what is found and still in the window to `seen`, by index: nil while nothing is.
+local function look_up(log, settings, half, keys, seen)
+  for i, first in ipairs(redis.call('HMGET', log.ids[half], unpack(keys))) do
+    local found = first and recall(log, settings, half, keys[i], first)
+    if found then
+      seen = seen or {}
+      seen[i] = found
+    end
+  end
+  return seen
+end
+
+-- Whether the bound on messages should be looked at: a few times while they are used up once.
+local function is_trimmed(settings, before, last)
+  return settings.messages < 16 or math.floor(last * 8 / settings.messages) ~= math.floor(before * 8 / settings.messages)
 end
 
 local function add(log, settings, count, blob)
-  local last = log.head + count
-  local header = count .. ',' .. log.latest .. ',' .. log.now .. ',' .. digits(log.bytes)
-  local added = redis.call('XADD', log.stream, 'NOMKSTREAM', 'MINID', settings.messages > 0 and '~' or '=',
-    '0-' .. math.max(0, last - settings.messages + 1), '0-' .. last, 'h', header, 'b', blob)
+  local last, added = log.head + count, nil
+  local header = pack_header(count, log.latest, log.now, log.bytes)
+  if is_trimmed(settings, log.head, last) then
+    added = redis.call('XADD', log.stream, 'NOMKSTREAM', 'MINID', settings.messages > 0 and '~' or '=',
+      '0-' .. math.max(0, last - settings.messages + 1), '0-' .. last, 'h', header, 'b', blob)
+  else
+    added = redis.call('XADD', log.stream, 'NOMKSTREAM', '0-' .. last, 'h', header, 'b', blob)
+  end
   if added then
-    log.head, log.bytes = last, log.bytes + #blob + ENTRY_BYTES
+    log.head, log.bytes, log.at = last, log.bytes + #blob + ENTRY_BYTES, log.now
   end
   return added
 end
 
--- Without those that were seen.
-local function fewer(blob, count, seen)
-  local parts, fresh, at = {}, {}, 1
-  for i = 1, count do
+-- Without those that were seen: how many are left, their messages, ids and keys.
+local function fewer(blob, ids, keys, seen)
+  local blobs, left_ids, left_keys, at = {}, {}, {}, 1
+  for i, key in ipairs(keys) do
     local stop = string.find(blob, '\n', at, true)
     local length = number(string.match(string.sub(blob, at, stop - 1), '(%d+)$'))
     if not seen[i] then
-      parts[#parts + 1], fresh[#fresh + 1] = string.sub(blob, at, stop + length), i
+      local left = #left_keys + 1
+      blobs[left], left_ids[left], left_keys[left] = string.sub(blob, at, stop + length), string.sub(ids, 24 * i - 23, 24 * i), key
     end
     at = stop + length + 1
   end
-  return table.concat(parts), fresh
+  return #left_keys, table.concat(blobs), table.concat(left_ids), left_keys
 end
 
 -- Whether the bounds on age and bytes should be looked at: a few times while they are used up once, and not at every entry.
@@ -78,31 +94,23 @@ local function tell(log, node, commands, feed, follows, first, blob)
     return
   end
   local count = #blob <= NOTICE_BYTES and log.head - first + 1 or 0
-  local header = table.concat({ 'a', node, log.epoch, log.head, count }, ' ')
+  local header = table.concat({ 'a', node, log.epoch, digits(log.head), count }, ' ')
   redis.call(commands.publish, feed, count > 0 and header .. '\n' .. blob or header)
 end
 
--- The latest of the timestamps, which never falls from entry to entry.
-local function advance_latest(log, latest)
-  if latest > log.latest then
-    log.latest = latest
-  end
-end
-
--- Stores what is fresh; gives its first seq.
-local function store(log, settings, epoch, blob, ids, keys, fresh)
-  if not add(log, settings, #fresh, blob) then
+-- Stores `count` messages and their ids; gives the first seq.
+local function store(log, settings, epoch, count, blob, ids, keys)
+  if not add(log, settings, count, blob) then
     begin(log, epoch)
-    add(log, settings, #fresh, blob)
+    add(log, settings, count, blob)
   end
-  local first = log.head - #fresh + 1
-  local tail = ',' .. first .. ',' .. log.now
-  local values = {}
-  for j, i in ipairs(fresh) do
-    values[2 * j - 1], values[2 * j] = keys[i], string.sub(ids, 24 * i - 7, 24 * i) .. INDEX[j] .. tail
+  local first = log.head - count + 1
+  local packed, known = struct.pack(NUMBER, first), {}
+  for i = 1, count do
+    known[2 * i - 1], known[2 * i] = keys[i], packed
   end
-  redis.call('HSET', log.ids[log.half], unpack(values))
-  redis.call('HSET', log.meta, 'head', log.head, 'bytes', digits(log.bytes), 'latest', log.latest, 'at', log.now)
+  redis.call('HSET', log.ids[log.half], packed, struct.pack(NUMBER, log.at) .. ids, unpack(known))
+  save_counters(log)
   return first
 end
 
@@ -122,27 +130,34 @@ end
 local function append(log, settings, topic, ids, count)
   local bytes_before, at_before = log.bytes, log.at
   turn(log, settings)
-  local keys, all, seen = {}, {}, {}
+  local sub, keys, seen = string.sub, {}, nil
   for i = 1, count do
-    keys[i], all[i] = string.sub(ids, 24 * i - 23, 24 * i - 8), i
+    keys[i] = sub(ids, 24 * i - 23, 24 * i - 8)
   end
-  local some = log.head > log.half_from and look_up(log, settings, log.half, keys, seen)
-  some = look_up(log, settings, 1 - log.half, keys, seen) or some
-  local blob, fresh = topic.blob, all
-  if some then
-    blob, fresh = fewer(blob, count, seen)
+  if log.head > log.half_from then
+    seen = look_up(log, settings, log.half, keys, seen)
   end
-  local first = 0
-  if #fresh > 0 then
-    advance_latest(log, topic.latest)
-    first = store(log, settings, topic.epoch, blob, ids, keys, fresh)
+  if log.former > 0 then
+    seen = look_up(log, settings, 1 - log.half, keys, seen)
+  end
+  local left, blob, left_ids, left_keys, first = count, topic.blob, ids, keys, 0
+  if seen then
+    left, blob, left_ids, left_keys = fewer(blob, ids, keys, seen)
+  end
+  if left > 0 then
+    -- It never falls from entry to entry.
+    log.latest = math.max(log.latest, topic.latest)
+    first = store(log, settings, topic.epoch, left, blob, left_ids, left_keys)
     if is_due(log, settings, bytes_before, at_before) then
       first_held(log, settings)
     end
     tell(log, topic.node, topic.commands, topic.feed, topic.follows, first, blob)
   end
   keep(log, settings)
-  return { log.epoch, log.start, first, unpack(some and seqs(count, seen, ids, first) or {}) }
+  if seen then
+    return { log.epoch, log.start, first, unpack(seqs(count, seen, ids, first)) }
+  end
+  return { log.epoch, log.start, first }
 end
 
 redis.register_function('arqonbus_append_VERSION', function(KEYS, ARGV)
@@ -150,7 +165,7 @@ redis.register_function('arqonbus_append_VERSION', function(KEYS, ARGV)
   local topic = { node = ARGV[3], commands = { publish = ARGV[4], count = ARGV[5] } }
   local replies, at = {}, 6
   for key = 1, #KEYS, 5 do
-    topic.epoch, topic.latest, topic.follows, topic.blob, topic.feed = ARGV[at], ARGV[at + 2], number(ARGV[at + 3]), ARGV[at + 5], KEYS[key + 4]
+    topic.epoch, topic.latest, topic.follows, topic.blob, topic.feed = ARGV[at], number(ARGV[at + 2]), number(ARGV[at + 3]), ARGV[at + 5], KEYS[key + 4]
     local settings, count = read_settings(ARGV[at + 1]), number(ARGV[at + 4])
     local log = enter(KEYS, key, token, topic.epoch, now)
     replies[#replies + 1] = append(log, settings, topic, ARGV[at + 6], count)

@@ -1,15 +1,26 @@
 -- What every function needs: the log of one topic, and whether this server still is the one that wrote it.
 --
 -- A log is four keys with one hash tag:
---   stream  one entry for the messages that were appended together: id `0-<last seq>`, field h = "<count>,<latest>,<at>,<before>",
+--   stream  one entry for the messages that were appended together: id `0-<last seq>`, field h = HEADER: count, latest, at, bytes before,
 --           field b = for each message "<hole>,<timestamp>,<bytes>\n" and the envelope without its position
---   meta    token, epoch, start, head, and the counters below
---   ids:0, ids:1  ids seen in the present and in the former half of the window: (principal, id) → content, index, first seq, at
+--   meta    META: format; head, bytes, latest, at; start, half, half_at, half_from, former, kept_at; epoch, token
+--   ids:0, ids:1  ids seen in the present and in the former half of the window: (principal, id) → the first seq of those it was stored with, and
+--           that first seq → at, and of each of them (principal, id), content
+--
+-- Numbers are packed: a server spends more on their digits than on storing them.
 --
 -- The token names the incarnation of the server's data (`master_replid`). Where it differs, or where one of stream and meta is gone, the log
 -- may have lost its end: a new epoch begins after what the stream still holds.
 
 local ENTRY_BYTES = 64
+
+-- Counts changes of what is packed how.
+local FORMAT = 1
+local NUMBER = '<d'
+local HEADER = '<Hddd'
+local META = '<Bddddddddddss'
+-- What an append changes, and where that lies in META.
+local COUNTERS, COUNTERS_AT = '<dddd', 1
 
 local function number(text)
   return tonumber(text) or 0
@@ -29,22 +40,70 @@ local function clock(given)
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- The incarnation of this server's data; where INFO is refused, the node has asked for it beforehand.
+-- What this server called its incarnation when it was last asked. It is the server's own memory: a restart and a full resync, which may change
+-- its data, load the functions anew. specs/003-redis/plan.md says why what is remembered is never wrong.
+local remembered
+-- The same as a node has read it (vouch.lua), until it is made use of: where functions may not use INFO.
+local vouched
+-- Whether this call was given one, and whether it has asked: once is enough.
+local is_given, has_asked
+
+local function ask_incarnation()
+  has_asked = true
+  local info = redis.pcall('INFO', 'replication')
+  if type(info) == 'table' then
+    if not vouched then
+      error({ err = 'NOINFO functions may not ask by INFO which incarnation this is' })
+    end
+    remembered, vouched = vouched, nil
+    return remembered
+  end
+  -- A replica that can be written bears its primary's name.
+  if not string.find(info, 'role:master', 1, true) then
+    error({ err = 'READONLY a replica is no incarnation of its own' })
+  end
+  remembered = string.match(info, 'master_replid:(%x+)')
+  return remembered
+end
+
+-- The incarnation of this server's data; a test gives its own.
 local function incarnation(given)
-  if given ~= '' then
+  is_given, has_asked = given ~= '', false
+  if is_given then
     return given
   end
-  return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+  return remembered or ask_incarnation()
+end
+
+-- The same, where it is not the one that wrote a log: it may bear another name by now, which another version of these functions has found.
+local function incarnation_now(token)
+  if is_given then
+    return token
+  end
+  return has_asked and remembered or ask_incarnation()
 end
 
 local function last_of(entry)
   return number(string.sub(entry[1], 3))
 end
 
+local function pack_header(count, latest, at, before)
+  return struct.pack(HEADER, count, latest, at, before)
+end
+
 local function read_header(entry)
-  local count, latest, at, before = string.match(entry[2][2], '^(%d+),(%d+),(%d+),(%d+)$')
+  local count, latest, at, before = struct.unpack(HEADER, entry[2][2])
   local last = last_of(entry)
-  return { first = last - number(count) + 1, last = last, latest = latest, at = number(at), before = number(before) }
+  return { first = last - count + 1, last = last, latest = latest, at = at, before = before }
+end
+
+local function save(log)
+  redis.call('SET', log.meta, struct.pack(META, FORMAT, log.head, log.bytes, log.latest, log.at, log.start, log.half, log.half_at, log.half_from,
+    log.former, log.kept_at, log.epoch, log.token), 'KEEPTTL')
+end
+
+local function save_counters(log)
+  redis.call('SETRANGE', log.meta, COUNTERS_AT, struct.pack(COUNTERS, log.head, log.bytes, log.latest, log.at))
 end
 
 -- The entry that `seq` is in, or the first after it.
@@ -66,6 +125,8 @@ local function begin(log, epoch)
   log.epoch, log.head, log.changed = epoch, 0, true
   if redis.call('EXISTS', log.stream) == 1 then
     log.head = stream_end(log.stream)
+    -- Where `meta` is gone, it is not known which half was the present one.
+    log.former = math.max(log.former, 1)
     local last = redis.call('XREVRANGE', log.stream, '+', '-', 'COUNT', 1)[1]
     if last then
       local header = read_header(last)
@@ -73,28 +134,45 @@ local function begin(log, epoch)
       log.latest, log.at = header.latest, math.max(log.at, header.at)
     end
   else
-    log.bytes, log.latest = 0, '0000000000000'
+    log.bytes, log.latest = 0, 0
     redis.call('XGROUP', 'CREATE', log.stream, '_', '$', 'MKSTREAM')
     redis.call('XGROUP', 'DESTROY', log.stream, '_')
     -- What they name is gone.
     redis.call('DEL', log.ids[0], log.ids[1])
-    log.half_from = 0
+    log.half_from, log.former = 0, 0
   end
   log.start = log.head
-  redis.call('HSET', log.meta, 'token', log.token, 'epoch', epoch, 'start', log.start, 'head', log.head, 'half', log.half,
-    'half_from', log.half_from, 'bytes', digits(log.bytes), 'latest', log.latest, 'at', log.at)
+  save(log)
+end
+
+-- What a log is before its first message.
+local EMPTY
+
+-- The log at keys[at…at+3] as it was left, and its token.
+local function load(keys, at)
+  EMPTY = EMPTY or struct.pack(META, FORMAT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '', '')
+  local format, head, bytes, latest, written_at, start, half, half_at, half_from, former, kept_at, epoch, token =
+    struct.unpack(META, redis.call('GET', keys[at + 1]) or EMPTY)
+  if format ~= FORMAT then
+    error({ err = 'ERR this log is of another version of ArqonBus' })
+  end
+  return {
+    stream = keys[at], meta = keys[at + 1], ids = { [0] = keys[at + 2], [1] = keys[at + 3] }, token = token, epoch = epoch, start = start,
+    head = head, bytes = bytes, latest = latest, at = written_at, half = half, half_at = half_at, half_from = half_from, former = former,
+    kept_at = kept_at, now = 0, changed = false,
+  }
 end
 
 -- Opens the log at keys[at…at+3]; `epoch` is what a new one would be called.
 local function enter(keys, at, token, epoch, now)
-  local log = { stream = keys[at], meta = keys[at + 1], ids = { [0] = keys[at + 2], [1] = keys[at + 3] }, token = token }
-  local held = redis.call('HMGET', log.meta, 'token', 'epoch', 'start', 'head', 'half', 'half_at', 'half_from', 'bytes', 'latest', 'at', 'kept_at')
-  log.epoch, log.start, log.head = held[2], number(held[3]), number(held[4])
-  log.half, log.half_at, log.half_from = number(held[5]), number(held[6]), number(held[7])
-  log.bytes, log.latest, log.at, log.kept_at = number(held[8]), held[9] or '0000000000000', number(held[10]), number(held[11])
+  local log = load(keys, at)
   -- A clock that was set back must not make an entry older than the one before.
   log.now = math.max(now, log.at)
-  if held[1] ~= token then
+  if log.token ~= token then
+    token = incarnation_now(token)
+  end
+  if log.token ~= token then
+    log.token = token
     begin(log, epoch)
   end
   return log
@@ -117,7 +195,8 @@ local function keep(log, settings)
   for _, key in ipairs({ log.stream, log.meta, log.ids[0], log.ids[1] }) do
     redis.call('PEXPIRE', key, settings.keep_ms)
   end
-  redis.call('HSET', log.meta, 'kept_at', log.now)
+  log.kept_at = log.now
+  save(log)
 end
 
 local function holds(log, settings, header)

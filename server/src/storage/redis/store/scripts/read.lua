@@ -29,7 +29,7 @@ local function cut(log, first, timestamp)
     local header, blob, at = read_header(entry), entry[2][4], 1
     for seq = header.first, header.last do
       local _, stop, sent, length = string.find(blob, '^%d+,(%d+),(%d+)\n', at)
-      if seq >= first and sent > timestamp then
+      if seq >= first and number(sent) > timestamp then
         return seq
       end
       at = stop + number(length) + 1
@@ -47,7 +47,7 @@ local function place(log, first, bound, without)
   if string.sub(bound, 1, 1) == 's' then
     return math.min(number(string.sub(bound, 2)), log.head)
   end
-  return cut(log, first, string.sub(bound, 2)) - 1
+  return cut(log, first, number(string.sub(bound, 2))) - 1
 end
 
 local function page(log, from, to, messages, bytes, backward)
