@@ -22,13 +22,13 @@ fn load_seconds() -> u64 {
     std::env::var("ARQONBUS_LOAD_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(60)
 }
 
-#[tokio::test]
-async fn g01_two_nodes_with_fifty_subscribers_each_see_one_order() {
+/// Eight publishers, and fifty subscribers on each of two nodes.
+async fn two_nodes_under_load(seconds: u64) -> Vec<String> {
     let redis = Redis::start().await;
     let (a, b) = (Node::of(&redis), Node::of(&redis));
     let run = Run::steady(&[a.address(), b.address()], 8, 100, REST).await;
-    sleep(Duration::from_secs(load_seconds())).await;
-    assert_eq!(verdict(run, &b).await, [] as [String; 0]);
+    sleep(Duration::from_secs(seconds)).await;
+    verdict(run, &b).await
 }
 
 /// Redis stands still for so many seconds, and at least until both nodes have gone on without it.
@@ -37,7 +37,7 @@ pub(crate) async fn stopped_under_load(seconds: u64, sabotage: Option<Sabotage>)
     let (a, b) = (Node::sabotaged(&redis, sabotage), Process::start(&format!("[history]\nmessages = 100000\n{}", redis.lines())));
     let nodes = [a.address(), b.address()];
     let run = Run::steady(&nodes, 4, 8, REST).await;
-    run.reached(200).await;
+    run.reached(100).await;
     all_tell("healthy", &b).await;
     run.note(Fault::Outage);
     redis.pause();
@@ -49,11 +49,11 @@ pub(crate) async fn stopped_under_load(seconds: u64, sabotage: Option<Sabotage>)
         run.more(1).await;
         sleep(Duration::from_secs(1)).await;
     }
-    run.more(200).await;
+    run.more(100).await;
     redis.go_on();
     all_are("healthy", &nodes).await;
     all_tell("healthy", &b).await;
-    run.more(200).await;
+    run.more(100).await;
     verdict(run, &a).await
 }
 
@@ -77,7 +77,10 @@ async fn told(node: &Process) -> [String; 3] {
     [text(&status["storage"]["state"]), text(&ready["storage"]), line.unwrap_or_default().to_owned()]
 }
 
+/// Both at once: neither needs much of the machine, and the other tests wait for a place beside them.
 #[tokio::test]
-async fn g12_a_redis_that_stands_still_for_thirty_seconds_under_load_loses_nothing() {
-    assert_eq!(stopped_under_load(30, None).await, [] as [String; 0]);
+async fn g01_g12_a_minute_of_load_and_thirty_seconds_without_redis_lose_nothing() {
+    let (loaded, stopped) = tokio::join!(two_nodes_under_load(load_seconds()), stopped_under_load(30, None));
+    assert_eq!(loaded, [] as [String; 0], "two nodes with fifty subscribers each");
+    assert_eq!(stopped, [] as [String; 0], "a Redis that stands still");
 }

@@ -110,6 +110,22 @@ fn says(said: &str, what: &str) {
     assert!(said.contains(what), "{what:?} was to be said, and was not: {said}");
 }
 
+/// These wait for what does not come, and so are played at once.
+#[tokio::test]
+async fn n06_n09_n10_n12_are_red_where_other_nodes_are_not_told() {
+    let mute = Some(Sabotage::TellNoNode);
+    let (broadcasts, presence, identity, patterns) = tokio::join!(
+        red(messages::broadcasts([mute, None])),
+        red(lists::comings_and_goings([None, mute])),
+        red(lists::a_client_moves([None, mute])),
+        red(topics::patterns([None, mute])),
+    );
+    says(&broadcasts, "each broadcast once");
+    says(&presence, "who comes is");
+    says(&identity, "whoever resumes elsewhere leaves here");
+    says(&patterns, "all of the new one");
+}
+
 /// Work groups are kept in memory only: on Redis a group would be another one on each node.
 #[tokio::test]
 async fn a_group_is_refused_and_the_channel_is_not() {

@@ -15,7 +15,7 @@ use crate::harness::clock::{PATIENCE, eventually};
 use crate::load::{Amount, Nodes, Publisher, Subscriber, head};
 
 /// How long it may take until a bus that has lost something goes on (G21).
-pub const REPAIR: Duration = Duration::from_secs(10);
+const REPAIR: Duration = Duration::from_secs(10);
 
 /// Publishers and subscribers of one topic.
 #[derive(Debug)]

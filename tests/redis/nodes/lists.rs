@@ -76,7 +76,7 @@ async fn n08_is_red_where_a_join_asks_nobody() {
 }
 
 /// Somebody watches a topic, and others come and go on the other node.
-async fn comings_and_goings(broken: [Option<Sabotage>; 2]) {
+pub(super) async fn comings_and_goings(broken: [Option<Sabotage>; 2]) {
     let (redis, config) = quick_redis().await;
     let time = patience(&broken);
     let [a, b] = nodes(&config, broken).await;
@@ -107,13 +107,8 @@ async fn n09_who_watches_is_told_who_comes_and_goes_elsewhere() {
     comings_and_goings([None; 2]).await;
 }
 
-#[tokio::test]
-async fn n09_is_red_where_other_nodes_are_not_told() {
-    says(&red(comings_and_goings([None, Some(Sabotage::TellNoNode)])).await, "who comes is");
-}
-
 /// A client takes its identity along to the other node.
-async fn a_client_moves(broken: [Option<Sabotage>; 2]) {
+pub(super) async fn a_client_moves(broken: [Option<Sabotage>; 2]) {
     let (redis, config) = quick_redis().await;
     let [a, b] = nodes(&config, broken).await;
     let mut before = Peer::connect(&a).await;
@@ -142,9 +137,4 @@ async fn n10_a_client_resumes_its_identity_on_another_node() {
 #[tokio::test]
 async fn n10_is_red_where_a_node_has_a_secret_of_its_own() {
     says(&red(a_client_moves([None, Some(Sabotage::OwnSecret)])).await, "it is who it was");
-}
-
-#[tokio::test]
-async fn n10_is_red_where_other_nodes_are_not_told() {
-    says(&red(a_client_moves([None, Some(Sabotage::TellNoNode)])).await, "whoever resumes elsewhere leaves here");
 }

@@ -103,7 +103,7 @@ async fn n05_is_red_where_other_nodes_are_not_asked() {
 }
 
 /// Broadcasts to a room, twice under one id, and to everyone.
-async fn broadcasts(broken: [Option<Sabotage>; 2]) {
+pub(super) async fn broadcasts(broken: [Option<Sabotage>; 2]) {
     let (_redis, config) = quick_redis().await;
     let [a, b] = nodes(&config, broken).await;
     let mut here = Peer::joined(&a, "room:one").await;
@@ -126,11 +126,6 @@ async fn broadcasts(broken: [Option<Sabotage>; 2]) {
 #[tokio::test]
 async fn n06_a_broadcast_reaches_everyone_on_every_node_once() {
     broadcasts([None; 2]).await;
-}
-
-#[tokio::test]
-async fn n06_is_red_where_other_nodes_are_not_told() {
-    says(&red(broadcasts([Some(Sabotage::TellNoNode), None])).await, "each broadcast once");
 }
 
 #[tokio::test]
