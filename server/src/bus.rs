@@ -170,6 +170,10 @@ impl Bus {
     /// Waits until this node knows the others that share its store, at most as long as they may take to answer. To be done before clients are served:
     /// what they ask is then asked of everybody.
     pub async fn meet(&self) {
+        #[cfg(any(test, feature = "sabotage"))]
+        if self.inner.shared.sabotages(crate::sim::Sabotage::ServeUnacquainted) {
+            return;
+        }
         let peers = self.inner.peers.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(peers::post::Running::readiness);
         if let Some(ready) = peers {
             let redis = &self.inner.shared.config.storage.redis;

@@ -105,6 +105,12 @@ impl Shared {
         }
     }
 
+    /// Whether this bus breaks this promise.
+    #[cfg(any(test, feature = "sabotage"))]
+    pub(crate) fn sabotages(&self, sabotage: crate::sim::Sabotage) -> bool {
+        self.sabotage == Some(sabotage)
+    }
+
     pub(crate) fn shard_ids(&self) -> u16 {
         u16::try_from(self.shards).expect("there are fewer than 2^16 shards")
     }

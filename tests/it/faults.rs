@@ -6,7 +6,7 @@ use arqonbus_tests::checker::Fault;
 use arqonbus_tests::harness::chaos::{Chaos, Cut, Dice, Fate, Plan};
 use arqonbus_tests::harness::clock::eventually;
 use arqonbus_tests::harness::{Process, Reach, Server};
-use arqonbus_tests::load::Publisher;
+use arqonbus_tests::load::{Amount, Publisher};
 use arqonbus_tests::run::Run;
 use rustix::process::Signal;
 
@@ -116,7 +116,7 @@ async fn g06_g11_a_past_that_was_trimmed_while_away_is_announced() {
         let chaos = Chaos::before(server.address(), seed, |_, _| Plan::default()).await;
         let run = Run::begin(chaos.address(), 0, 6, 0).await;
         run.note(Fault::Trim);
-        let publisher = Publisher { number: 9, topics: vec![run.topic], count: 2_000, window: 64 };
+        let publisher = Publisher { number: 9, topics: vec![run.topic], amount: Amount::Count(2_000), window: 64 };
         let publishing = tokio::spawn(publisher.run(server.address(), run.recorder.clone()));
         for flap in 1..=10 {
             run.reached(flap * 150).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arqonbus_protocol::Topic;
 use arqonbus_tests::checker::{Recorder, What, assert_kept};
 use arqonbus_tests::harness::{Peer, Reach, Server};
-use arqonbus_tests::load::{Publisher, Subscriber, head};
+use arqonbus_tests::load::{Amount, Publisher, Subscriber, head};
 use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -30,7 +30,7 @@ async fn g01_g02_g03_g05_everybody_sees_one_order() {
     let _ = ready.acquire_many(SUBSCRIBERS).await.unwrap();
     let mut publishers = JoinSet::new();
     for number in 0..8 {
-        let publisher = Publisher { number, topics: topics.clone(), count: 500, window: 32 };
+        let publisher = Publisher { number, topics: topics.clone(), amount: Amount::Count(500), window: 32 };
         publishers.spawn(publisher.run(server.address(), recorder.clone()));
     }
     publishers.join_all().await;
@@ -90,7 +90,7 @@ async fn g08_nothing_is_lost_or_doubled_between_a_join_and_the_first_delivery() 
     let server = Server::start();
     let topic: Topic = "busy:topic".parse().unwrap();
     let (recorder, ready, (end, until)) = (Recorder::default(), Arc::new(Semaphore::new(0)), watch::channel(None));
-    let publisher = Publisher { number: 1, topics: vec![topic], count: 4_000, window: 64 };
+    let publisher = Publisher { number: 1, topics: vec![topic], amount: Amount::Count(4_000), window: 64 };
     let publishing = tokio::spawn(publisher.run(server.address(), recorder.clone()));
     let mut subscribers = JoinSet::new();
     for number in 0..30 {

@@ -15,7 +15,7 @@ use crate::checker::{Recorder, What};
 use crate::harness::clock::{PATIENCE, now, within};
 use crate::harness::{Peer, Reach};
 
-/// After so long without a word a publisher or subscriber takes its connection for lost.
+/// After so long without an answer a publisher or subscriber takes its connection for lost.
 const IMPATIENCE: Duration = Duration::from_secs(3);
 
 /// The nodes of a bus. Whoever loses one goes to the next.
@@ -52,10 +52,35 @@ pub struct Publisher {
     pub number: u32,
     /// It publishes to these in turn.
     pub topics: Vec<Topic>,
-    /// So many messages.
-    pub count: usize,
+    /// So much.
+    pub amount: Amount,
     /// With so many unacknowledged at most.
     pub window: usize,
+}
+
+/// When a publisher has published enough.
+#[derive(Debug, Clone)]
+pub enum Amount {
+    /// After so many messages.
+    Count(usize),
+    /// Once this says so. It publishes a window full, waits for all of its acks, and rests for so long.
+    Until(watch::Receiver<bool>, Duration),
+}
+
+impl Amount {
+    fn wants(&self, sent: usize) -> bool {
+        match self {
+            Self::Count(count) => sent < *count,
+            Self::Until(enough, _) => !*enough.borrow(),
+        }
+    }
+
+    async fn rest(&mut self) {
+        if let Self::Until(enough, rest) = self {
+            // Cut short by the end.
+            let _ = timeout(*rest, enough.wait_for(|enough| *enough)).await;
+        }
+    }
 }
 
 struct Pending {
@@ -66,26 +91,32 @@ struct Pending {
 impl Publisher {
     /// Publishes everything, and returns when all of it is acknowledged. After a lost connection it resends what is not, in order, under the
     /// same ids.
-    pub async fn run(self, bus: impl Into<Nodes>, recorder: Recorder) {
+    pub async fn run(mut self, bus: impl Into<Nodes>, recorder: Recorder) {
         let mut nodes = bus.into();
         let (mut pending, mut sent) = (VecDeque::new(), 0);
-        while sent < self.count || !pending.is_empty() {
+        while self.amount.wants(sent) || !pending.is_empty() {
             let mut peer = reconnect(&mut nodes, &json!({"user": format!("publisher-{}", self.number)})).await;
             self.converse(&mut peer, &recorder, &mut pending, &mut sent).await;
         }
     }
 
     /// Goes on until everything is done or the connection is lost.
-    async fn converse(&self, peer: &mut Peer, recorder: &Recorder, pending: &mut VecDeque<Pending>, sent: &mut usize) {
+    async fn converse(&mut self, peer: &mut Peer, recorder: &Recorder, pending: &mut VecDeque<Pending>, sent: &mut usize) {
         for Pending { text, .. } in &*pending {
             peer.send_text(text).await;
         }
-        while *sent < self.count || !pending.is_empty() {
-            while pending.len() < self.window && *sent < self.count {
-                let next = self.invoke(*sent, recorder);
-                peer.send_text(&next.text).await;
-                pending.push_back(next);
-                *sent += 1;
+        while self.amount.wants(*sent) || !pending.is_empty() {
+            if pending.is_empty() || matches!(self.amount, Amount::Count(_)) {
+                self.amount.rest().await;
+                while pending.len() < self.window && self.amount.wants(*sent) {
+                    let next = self.invoke(*sent, recorder);
+                    peer.send_text(&next.text).await;
+                    pending.push_back(next);
+                    *sent += 1;
+                }
+            }
+            if pending.is_empty() {
+                return;
             }
             let Ok(Ok(answer)) = timeout(IMPATIENCE, peer.next_text()).await else { return };
             if settle(&answer, recorder, pending).is_none() {
@@ -168,9 +199,11 @@ impl Subscriber {
     async fn receive(&mut self, peer: &mut Peer, recorder: &Recorder, cursor: &mut Option<Position>) {
         while *self.until.borrow() != *cursor {
             let text = tokio::select! {
-                text = peer.next_text() => text,
+                text = timeout(IMPATIENCE, peer.next_text()) => text,
                 Ok(()) = self.until.changed() => continue,
             };
+            // Whether there is nothing to be said, or nothing comes, is seen when the run ends.
+            let Ok(text) = text else { continue };
             let Ok(text) = text else { return };
             self.note(&text, recorder, cursor);
         }

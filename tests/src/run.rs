@@ -2,15 +2,20 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arqonbus_protocol::{Position, Topic};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::checker::{Fault, Recorder, Violation, What, assert_kept, check};
 use crate::harness::Reach;
-use crate::harness::clock::eventually;
-use crate::load::{Nodes, Publisher, Subscriber, head};
+use crate::harness::clock::{PATIENCE, eventually};
+use crate::load::{Amount, Nodes, Publisher, Subscriber, head};
+
+/// How long it may take until a bus that has lost something goes on (G21).
+const REPAIR: Duration = Duration::from_secs(10);
 
 /// Publishers and subscribers of one topic.
 #[derive(Debug)]
@@ -21,8 +26,11 @@ pub struct Run {
     pub topic: Topic,
     /// Those that publish.
     pub publishers: JoinSet<()>,
+    /// How long whoever lacks something may take to receive it, once the run is over.
+    pub patience: Duration,
     subscribers: JoinSet<()>,
     end: watch::Sender<Option<Position>>,
+    enough: watch::Sender<bool>,
 }
 
 impl Run {
@@ -32,20 +40,27 @@ impl Run {
     }
 
     /// The same with clients spread over several nodes.
-    ///
-    /// # Panics
-    /// Where somebody cannot join.
     pub async fn among(nodes: &[SocketAddr], publishers: u32, subscribers: u32, count: usize) -> Self {
+        Self::of(nodes, publishers, subscribers, |_| Amount::Count(count)).await
+    }
+
+    /// The same, but everybody publishes until the run is ended: sixteen messages, a rest, and again.
+    pub async fn steady(nodes: &[SocketAddr], publishers: u32, subscribers: u32, rest: Duration) -> Self {
+        Self::of(nodes, publishers, subscribers, |enough| Amount::Until(enough.clone(), rest)).await
+    }
+
+    async fn of(nodes: &[SocketAddr], publishers: u32, subscribers: u32, amount: impl Fn(&watch::Receiver<bool>) -> Amount) -> Self {
         let (recorder, topic, ready) = (Recorder::default(), "a:b".parse().expect("a topic"), Arc::new(Semaphore::new(0)));
         let (end, until) = watch::channel(None);
-        let mut run = Self { recorder, topic, publishers: JoinSet::new(), subscribers: JoinSet::new(), end };
+        let (enough, stopped) = watch::channel(false);
+        let mut run = Self { recorder, topic, publishers: JoinSet::new(), subscribers: JoinSet::new(), patience: PATIENCE, end, enough };
         for number in 0..subscribers {
             let subscriber = Subscriber { number, topic, ready: Arc::clone(&ready), until: until.clone() };
             run.subscribers.spawn(subscriber.run(Nodes::of(nodes, number as usize), run.recorder.clone()));
         }
         let _ = ready.acquire_many(subscribers).await.expect("nobody closes it");
         for number in 0..publishers {
-            let publisher = Publisher { number, topics: vec![topic], count, window: 16 };
+            let publisher = Publisher { number, topics: vec![topic], amount: amount(&stopped), window: 16 };
             run.publishers.spawn(publisher.run(Nodes::of(nodes, number as usize), run.recorder.clone()));
         }
         run
@@ -54,12 +69,28 @@ impl Run {
     /// How many publishes are acknowledged.
     #[must_use]
     pub fn acknowledged(&self) -> usize {
-        self.recorder.history().iter().filter(|seen| matches!(seen.what, What::Ok { .. })).count()
+        self.recorder.count(|what| matches!(what, What::Ok { .. }))
     }
 
     /// Waits until so many publishes are acknowledged.
     pub async fn reached(&self, acknowledged: usize) {
         eventually("progress", async || (self.acknowledged() >= acknowledged).then_some(())).await;
+    }
+
+    /// Waits until so many more publishes are acknowledged.
+    pub async fn more(&self, acknowledged: usize) {
+        self.reached(self.acknowledged() + acknowledged).await;
+    }
+
+    /// The same; gives false where it takes longer than a bus may need to go on (G21).
+    pub async fn goes_on(&self, acknowledged: usize) -> bool {
+        timeout(REPAIR, self.more(acknowledged)).await.is_ok()
+    }
+
+    /// Waits until somebody saw that a promise is broken; gives false where nobody does for a while.
+    pub async fn breaks(&self) -> bool {
+        let seen = eventually("a broken promise", async || (!check(&self.recorder.history()).is_empty()).then_some(()));
+        timeout(REPAIR, seen).await.is_ok()
     }
 
     /// Notes what the test does to the bus.
@@ -77,12 +108,22 @@ impl Run {
         check(&self.finish(bus).await.history())
     }
 
-    /// Waits until everything is published and received; gives what everybody saw.
-    pub async fn finish(self, bus: &impl Reach) -> Recorder {
+    /// Waits until everything is published and received; gives what everybody saw. Whoever has not received everything in time is left behind,
+    /// which the checker sees.
+    ///
+    /// # Panics
+    /// Where a subscriber does.
+    pub async fn finish(mut self, bus: &impl Reach) -> Recorder {
+        self.enough.send_replace(true);
         self.publishers.join_all().await;
         let head = head(bus, self.topic).await;
         self.end.send_replace(Some(head));
-        self.subscribers.join_all().await;
+        let all = async {
+            while let Some(ended) = self.subscribers.join_next().await {
+                ended.expect("a subscriber that receives");
+            }
+        };
+        let _ = timeout(self.patience, all).await;
         self.recorder.note(What::Settled { topic: self.topic, head });
         self.recorder
     }

@@ -8,7 +8,7 @@ use arqonbus_protocol::{
 };
 use serde_json::value::RawValue;
 
-use super::letter::{Answer, Delivered, MembersPart, News, Private, Question, Said, Whom};
+use super::letter::{Answer, Delivered, MembersHere, MembersPart, News, Private, Question, Said, Whom};
 use super::{Lookup, Peers, Post, QUESTIONS_MAX, To};
 use crate::clock::Moment;
 use crate::commands::cut;
@@ -114,7 +114,7 @@ impl Peers {
             Abroad::Broadcast { publish, duplicate } => self.broadcast(publish, duplicate),
             Abroad::Tell(news) => {
                 // Whoever comes later asks.
-                if self.others() > 0 {
+                if self.others() > 0 && !self.is_mute() {
                     self.out.push(Post { to: To::All, said: Said::Tell(*news), number: None });
                 }
             }
@@ -123,7 +123,7 @@ impl Peers {
 
     /// Asks all others; where there are none, the answer is there at once.
     pub(super) fn begin(&mut self, question: Question, then: Then) {
-        let waiting: BTreeSet<ClientId> = self.roster.living().collect();
+        let waiting: BTreeSet<ClientId> = self.asked_of().collect();
         if !self.reachable || self.asks.len() >= QUESTIONS_MAX {
             return self.finish(then, Vec::new(), false);
         }
@@ -139,8 +139,8 @@ impl Peers {
     fn broadcast(&mut self, publish: Box<PublishOp>, duplicate: bool) {
         let room = if let arqonbus_protocol::Target::Room(room) = publish.target { Some(room) } else { None };
         let Some(body) = raw(&publish) else { return };
-        if !self.reachable {
-            return self.told_all(&publish, duplicate, false);
+        if !self.reachable || self.is_mute() {
+            return self.told_all(&publish, duplicate, self.is_mute());
         }
         self.asked += 1;
         let news = News::Broadcast { room, body, print: publish.fingerprint.map(Into::into) };
@@ -191,7 +191,7 @@ impl Peers {
         for number in due {
             if let Some(ask) = self.asks.remove(&number) {
                 self.shared.metrics.node_answers_missing.add(ask.waiting.len() as u64);
-                self.finish(ask.then, ask.answers, false);
+                self.finish(ask.then, ask.answers, self.claims_complete());
             }
         }
     }
@@ -252,7 +252,10 @@ impl Peers {
                     self.again.push(Abroad::Watch { topic, list });
                 }
                 for (node, answer) in answers {
-                    if let Answer::Watch(Some(here)) = answer {
+                    // Where it has no such channel, nobody is in it there.
+                    if let Answer::Watch(here) = answer
+                        && let Some(here) = here.or_else(|| list.then(MembersHere::default))
+                    {
                         self.home(self.shared.homes.of_topic(&topic), PeerOp::Watched { node, topic, here, listed: list });
                     }
                 }
@@ -272,6 +275,7 @@ impl Peers {
     /// Takes the answer to a look-up: the topics that are held; none where Redis gave none.
     pub(crate) fn looked_up(&mut self, number: u64, held: Option<Vec<Topic>>) {
         let Some(ask) = self.asks.remove(&number) else { return };
+        let held = held.map(|held| if self.believes_redis() { held } else { Vec::new() });
         match (ask.then, held) {
             (Then::Held { topic, op }, Some(held)) => self.settled(topic, op, !held.is_empty()),
             (Then::Stored { asked, gather, args, mut topics }, Some(held)) => {

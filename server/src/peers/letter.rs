@@ -133,7 +133,7 @@ pub(crate) struct MembersPart {
 }
 
 /// A topic's members on one node.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct MembersHere {
     pub(crate) count: u64,
     /// The members; empty unless they were asked for.

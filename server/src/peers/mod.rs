@@ -8,6 +8,7 @@ mod merge;
 mod patterns;
 pub(crate) mod post;
 mod roster;
+mod switches;
 #[cfg(test)]
 mod tests;
 
@@ -155,7 +156,7 @@ impl Peers {
                 self.abroad(abroad);
             }
         }
-        for node in self.roster.bury(self.now) {
+        for node in self.dead() {
             self.gone(node);
         }
         self.expire_asks();
@@ -179,7 +180,9 @@ impl Peers {
         self.tick();
         self.reachable = true;
         self.say(To::All, Said::Hello);
-        self.all_homes(|| PeerOp::Doubt);
+        if !self.trusts_the_feed() {
+            self.all_homes(|| PeerOp::Doubt { new: None });
+        }
     }
 
     /// Gives up what is too much to be sent.
@@ -193,7 +196,9 @@ impl Peers {
 
     /// The last word to the others.
     pub(crate) fn say_goodbye(&mut self) {
-        self.say(To::All, Said::Gone);
+        if !self.leaves_silently() {
+            self.say(To::All, Said::Gone);
+        }
     }
 
     pub(crate) fn others(&self) -> usize {
@@ -261,8 +266,7 @@ impl Peers {
         if is_new {
             self.shared.metrics.nodes.set(self.roster.len() as u64 + 1);
             self.shared.telemetry.tell(&Signal::NodeUp { node });
-            // Whoever is new has nobody yet; from now on its members are told one by one.
-            self.all_homes(|| PeerOp::Doubt);
+            self.all_homes(|| PeerOp::Doubt { new: Some(node) });
         }
         for said in letter.said {
             match said {
@@ -362,7 +366,7 @@ impl Peers {
     fn told(&mut self, node: ClientId, news: News) {
         match news {
             News::Broadcast { room, body, print } => {
-                if let Some(print) = print.map(Fingerprint::from) {
+                if let Some(print) = print.map(Fingerprint::from).filter(|_| !self.forgets_ids()) {
                     if !matches!(self.heard.check(print, self.now), Verdict::Fresh) {
                         return;
                     }

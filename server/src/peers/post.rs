@@ -1,6 +1,6 @@
 //! Carries letters: what is said here into Redis, what others say out of it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -98,6 +98,8 @@ struct Desk {
     deliveries: Vec<Notify>,
     drained: Notify,
     ready: watch::Sender<bool>,
+    /// Whether what others say comes here, once that was asked for.
+    follows: Cell<Option<bool>>,
 }
 
 impl Desk {
@@ -119,6 +121,7 @@ impl Desk {
             deliveries: bells(),
             drained: Notify::new(),
             ready,
+            follows: Cell::new(None),
         }
     }
 
@@ -209,7 +212,10 @@ async fn take_pushes(desk: Rc<Desk>, mut pushes: mpsc::Receiver<Pushed>) {
     while let Some(pushed) = pushes.recv().await {
         match pushed {
             Pushed::Message { payload, .. } => read(&desk, &payload),
-            Pushed::Interrupted => desk.turn(Peers::connected),
+            Pushed::Interrupted => {
+                desk.follows.set(desk.follows.get().map(|_| true));
+                desk.turn(Peers::connected);
+            }
         }
         // Shards that take no more questions: letters wait in the feed, whose bound is known.
         loop {
@@ -249,7 +255,8 @@ async fn sweep(desk: Rc<Desk>) {
 async fn watch_link(desk: Rc<Desk>, feed: Feed) {
     let mut state = desk.link.state();
     // Where it is not confirmed now it is done later, and the feed says so.
-    let _ = feed.follow(vec![desk.all.clone().into_bytes(), desk.inbox.clone().into_bytes()]).await;
+    let confirmed = feed.follow(vec![desk.all.clone().into_bytes(), desk.inbox.clone().into_bytes()]).await.is_ok();
+    desk.follows.set(Some(confirmed));
     loop {
         let is_up = matches!(&*state.borrow_and_update(), LinkState::Up { .. });
         if is_up {
@@ -267,6 +274,10 @@ async fn watch_link(desk: Rc<Desk>, feed: Feed) {
 
 /// Takes the secret that all nodes make resume keys by; makes it where there is none.
 async fn share_secret(desk: &Desk) {
+    #[cfg(any(test, feature = "sabotage"))]
+    if desk.shared.sabotages(crate::sim::Sabotage::OwnSecret) {
+        return;
+    }
     let mut fresh = [0; 32];
     if getrandom::fill(&mut fresh).is_err() {
         return;
@@ -299,9 +310,11 @@ async fn publish(desk: Rc<Desk>) {
                 said.push(next);
                 numbers.extend(number);
             }
+            // Before this node is among those who receive, it is not known how many others there are, and their answers do not come.
+            let counts = to == To::All && desk.follows.get() == Some(true);
             let receivers = send(&desk, to, &said).await;
             desk.turn(|peers| {
-                if to == To::All {
+                if counts {
                     peers.receivers = receivers.or(peers.receivers);
                 }
                 for number in numbers {

@@ -108,8 +108,10 @@ pub(crate) enum PeerOp {
     Gone {
         node: ClientId,
     },
-    /// What is known of other nodes' members may be wrong: ask anew.
-    Doubt,
+    /// What is known of other nodes' members may be wrong: ask anew. A node that is new had nobody until now.
+    Doubt {
+        new: Option<ClientId>,
+    },
     /// A channel that was unknown here is known elsewhere, or nowhere.
     Settled {
         topic: Topic,
@@ -168,7 +170,7 @@ impl Home {
             PeerOp::Found { topic, asked, gather, args } => self.join_found(topic, &asked, gather, &args),
             PeerOp::PatternSettled { conn, pattern } => self.pattern_settled(conn, &pattern),
             PeerOp::Gone { node } => self.node_gone(&node),
-            PeerOp::Doubt => self.doubt(),
+            PeerOp::Doubt { new } => self.doubt(new),
             PeerOp::Settled { topic, op, exists } => self.settled_abroad(topic, *op, exists),
             PeerOp::Request { topic, publish } => self.ask_topic(topic, LaneOp::Publish(publish)),
         }
@@ -203,6 +205,8 @@ impl Home {
     /// Delivers another node's message to whoever it names and is here.
     fn deliver_for(&mut self, number: u32, private: &Private) {
         let print = private.print.map(crate::storage::Fingerprint::from);
+        #[cfg(any(test, feature = "sabotage"))]
+        let print = print.filter(|_| !self.sabotages(crate::sim::Sabotage::ForgetIdsElsewhere));
         let delivered = match print.map(|print| self.sent.check(print, self.now)) {
             Some(Verdict::Duplicate(())) => Delivered::Before,
             Some(Verdict::Conflict) => Delivered::Conflict,
@@ -349,10 +353,15 @@ impl Home {
     }
 
     /// Asks anew who is elsewhere in the lanes that somebody here watches.
-    fn doubt(&mut self) {
+    fn doubt(&mut self, new: Option<ClientId>) {
         self.doubt_patterns();
-        let watched: Vec<Topic> = self.lanes.iter().filter(|(_, lane)| lane.watchers > 0).map(|(_, lane)| lane.topic).collect();
-        for topic in watched {
+        for key in self.lanes.keys() {
+            let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.watchers > 0) else { continue };
+            if let Some(node) = new {
+                // Whoever is there is news.
+                lane.foreign_of(node).listed = true;
+            }
+            let topic = lane.topic;
             self.abroad(Abroad::Watch { topic, list: true });
         }
     }

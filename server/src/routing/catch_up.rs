@@ -42,6 +42,8 @@ impl Home {
         let (start, gap) = beginning(join, &state);
         #[cfg(any(test, feature = "sabotage"))]
         let gap = gap.filter(|_| !self.sabotages(crate::sim::Sabotage::ResumeWithoutGap));
+        #[cfg(any(test, feature = "sabotage"))]
+        let (start, gap) = if join.since.is_some() && self.sabotages(crate::sim::Sabotage::ResumeAtHead) { (state.head, None) } else { (start, gap) };
         let members = self.enter_member(key, &join.asked, join.presence, if join.pattern.is_none() { Way::Name } else { Way::Pattern });
         let gap = gap.map(|gap| self.gap_event(&join.asked.who, &topic, gap));
         let asked = join.pattern.map_or(OpeningAsked::Join(join.asked.request_id), |part| OpeningAsked::Pattern(part.gather));

@@ -408,7 +408,7 @@ impl Home {
     /// Whether a test wants this promise broken.
     #[cfg(any(test, feature = "sabotage"))]
     pub(crate) fn sabotages(&self, sabotage: crate::sim::Sabotage) -> bool {
-        self.shared.sabotage == Some(sabotage)
+        self.shared.sabotages(sabotage)
     }
 
     pub(crate) fn ticket(&mut self) -> Ticket {

@@ -74,6 +74,34 @@ pub enum Sabotage {
     DropNotices,
     /// The same, and nobody looks for what is missing (G21).
     DropNoticesForGood,
+    /// Nobody looks for what is missing (G21).
+    KeepHoles,
+    /// Messages are delivered as they come, and not in the order of the log (G1, G6).
+    DeliverAsTheyCome,
+    /// What Redis did not take is acknowledged as if it had (G4).
+    AckUnwritten,
+    /// Whoever comes back goes on at the head of the log, and is not told what it missed (G6, G13).
+    ResumeAtHead,
+    /// Other nodes are not asked, nor is Redis for them, and what they would say counts as said (N-4, N-5, N-7, N-8, N-11, N-12).
+    AskNoNode,
+    /// Other nodes are not told what happens here (N-6, N-9, N-10, N-12).
+    TellNoNode,
+    /// Messages of other nodes are not recognised when they come again (N-4, N-6).
+    ForgetIdsElsewhere,
+    /// A node that is silent lives for ever (N-9).
+    KeepTheDead,
+    /// What was missed while nothing was heard of other nodes is not asked for (N-9, N-12).
+    TrustTheFeed,
+    /// A missing answer of a node is not told (N-3).
+    ClaimComplete,
+    /// A node goes without a word (N-1).
+    LeaveSilently,
+    /// A node serves before the others have answered it (N-1).
+    ServeUnacquainted,
+    /// Resume keys are made by a secret of this node's own (N-10).
+    OwnSecret,
+    /// What Redis holds is not looked up (N-11).
+    ForgetWhatRedisHolds,
     /// A job that was acknowledged is given out again (spec 006).
     ForgetAcks,
     /// A job whose member is gone is given to nobody (spec 006).

@@ -132,6 +132,12 @@ impl Recorder {
         seen.push(Seen { at: now(), what });
     }
 
+    /// How much was seen of a kind.
+    #[must_use]
+    pub fn count(&self, is_of_it: impl Fn(&What) -> bool) -> usize {
+        self.0.lock().expect("no observer panics while it notes").iter().filter(|seen| is_of_it(&seen.what)).count()
+    }
+
     /// All that was seen, in the order of time.
     #[must_use]
     pub fn history(&self) -> Vec<Seen> {

@@ -68,7 +68,7 @@ impl Process {
     #[must_use]
     pub fn run(args: &[&str], variables: &[(String, String)]) -> String {
         let variables = variables.iter().map(|(name, value)| (name, value));
-        let output = Command::new(binary()).args(args).envs(variables).stdin(Stdio::null()).output().expect("the binary starts");
+        let output = command().args(args).envs(variables).stdin(Stdio::null()).output().expect("the binary starts");
         String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
     }
 
@@ -130,13 +130,7 @@ fn spawn(scratch: &Scratch, listen: &str, config: &str, variables: &[(String, St
     let config_path = scratch.path().join("arqonbus.toml");
     fs::write(&config_path, format!("listen = \"{listen}\"\nadmin = \"127.0.0.1:0\"\n{config}")).expect("a configuration file");
     let log = File::create(scratch.path().join("log")).expect("a log file");
-    // What the tests are told by such variables is no configuration of a server.
-    let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("ARQONBUS_"));
-    let mut command = Command::new(binary());
-    for name in ours {
-        command.env_remove(name);
-    }
-    command
+    command()
         .args(["serve", "--announce", "--config"])
         .arg(&config_path)
         .envs(variables.iter().map(|(name, value)| (name, value)))
@@ -145,6 +139,16 @@ fn spawn(scratch: &Scratch, listen: &str, config: &str, variables: &[(String, St
         .stderr(log)
         .spawn()
         .expect("the binary starts")
+}
+
+/// The command, without variables of the tests' own: what they are told is no configuration of a server.
+fn command() -> Command {
+    let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("ARQONBUS_"));
+    let mut command = Command::new(binary());
+    for name in ours {
+        command.env_remove(name);
+    }
+    command
 }
 
 fn log_in(scratch: &Scratch) -> String {

@@ -45,7 +45,7 @@ impl Redis {
 
     /// Starts one that follows `primary`.
     pub async fn replica_of(primary: &Self) -> Self {
-        let replica = Self::with(&["save \"\"", &format!("replicaof 127.0.0.1 {}", primary.port), "repl-diskless-sync-delay 0"]).await;
+        let replica = Self::with(&["save \"\"", &format!("replicaof 127.0.0.1 {}", primary.port)]).await;
         replica.in_sync().await;
         replica
     }
@@ -73,7 +73,11 @@ impl Redis {
             Some(tls) => format!("port 0\ntls-port {port}\n{}", tls.lines()),
             None => format!("port {port}\n"),
         };
-        let config = format!("bind 127.0.0.1\ndir {}\n{ports}enable-debug-command yes\n{}\n", scratch.path().display(), lines.join("\n"));
+        let config = format!(
+            "bind 127.0.0.1\ndir {}\n{ports}enable-debug-command yes\nrepl-diskless-sync-delay 0\n{}\n",
+            scratch.path().display(),
+            lines.join("\n")
+        );
         fs::write(scratch.path().join("redis.conf"), config).expect("a configuration file");
         let login = login.map(|(user, password)| (user.to_owned(), password.to_owned()));
         let mut redis = Self { child: None, port, scratch, tls, login };

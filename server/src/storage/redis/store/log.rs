@@ -198,13 +198,13 @@ impl Log {
         std::mem::take(&mut self.held)
     }
 
-    /// The next thing that can be told, in the order of the log.
-    pub(super) fn next(&mut self) -> Option<Next> {
+    /// The next thing that can be told, in the order of the log where that is kept.
+    pub(super) fn next(&mut self, keeps_order: bool) -> Option<Next> {
         if self.held.front().is_some_and(|read| read.found.ends.head <= self.told) {
             return self.held.pop_front().map(Next::Read);
         }
         let entry = self.ahead.first_entry()?;
-        if *entry.key() > self.told + 1 {
+        if keeps_order && *entry.key() > self.told + 1 {
             return None;
         }
         let (seq, placed) = entry.remove_entry();

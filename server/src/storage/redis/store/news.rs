@@ -183,9 +183,10 @@ impl RedisStore {
 
     /// Tells whatever is next, until something is missing.
     pub(super) fn advance(&mut self, topic: &Topic, now: Moment) {
+        let keeps_order = self.keeps_order();
         let Some(log) = self.logs.get_mut(topic).filter(|log| log.place == Place::Redis) else { return };
         let told = log.told;
-        while let Some(next) = log.next() {
+        while let Some(next) = log.next(keeps_order) {
             self.out.push_back(match next {
                 Next::Message(position, Placed::Own(ticket, item)) => Told::Answer(ticket, Answer::Appended(Ok(log.placed(position, item.entry)))),
                 Next::Message(position, Placed::Fed(entry)) => Told::Fed { topic: *topic, position, body: entry.place(&position) },

@@ -202,6 +202,8 @@ impl RedisStore {
         if self.on_outage == OnOutage::Reject {
             return self.refuse(taken, failure);
         }
+        #[cfg(any(test, feature = "sabotage"))]
+        let taken = self.unless_acked(topic, taken, now);
         for waiting in taken {
             self.append_without(waiting, now);
         }
@@ -284,6 +286,10 @@ impl RedisStore {
 
     pub(super) fn keeps_holes(&self) -> bool {
         false
+    }
+
+    pub(super) fn keeps_order(&self) -> bool {
+        true
     }
 
     pub(super) fn is_forgetful(&self) -> bool {

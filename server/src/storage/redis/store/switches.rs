@@ -1,7 +1,11 @@
 //! Switches that take a mechanism away, so that a test can show that it would notice.
 
-use super::RedisStore;
+use arqonbus_protocol::Topic;
+
 use super::group_script::Question;
+use super::log::{Place, Placed};
+use super::{RedisStore, Waiting};
+use crate::clock::Moment;
 use crate::sim::Sabotage;
 use crate::storage::{Outcome, Whose};
 
@@ -18,7 +22,27 @@ impl RedisStore {
 
     /// Whether what is missing stays so.
     pub(super) fn keeps_holes(&self) -> bool {
-        self.sabotage == Some(Sabotage::DropNoticesForGood)
+        matches!(self.sabotage, Some(Sabotage::DropNoticesForGood | Sabotage::KeepHoles))
+    }
+
+    /// Whether a message waits for those before it.
+    pub(super) fn keeps_order(&self) -> bool {
+        self.sabotage != Some(Sabotage::DeliverAsTheyCome)
+    }
+
+    /// Gives back what was not written, unless it is acknowledged as if it were.
+    pub(super) fn unless_acked(&mut self, topic: &Topic, unwritten: Vec<Waiting>, now: Moment) -> Vec<Waiting> {
+        if self.sabotage != Some(Sabotage::AckUnwritten) {
+            return unwritten;
+        }
+        let Some(log) = self.logs.get_mut(topic).filter(|log| log.place == Place::Redis) else { return unwritten };
+        for Waiting { ticket, item, .. } in unwritten {
+            if let Some(ticket) = ticket {
+                log.place(log.known + 1, Placed::Own(ticket, item));
+            }
+        }
+        self.advance(topic, now);
+        Vec::new()
     }
 
     /// Whether what Redis has missed or lost stays so.
