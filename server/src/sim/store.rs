@@ -11,8 +11,8 @@ use super::{Rng, Sabotage};
 use crate::clock::Moment;
 use crate::clock::manual::ManualClock;
 use crate::storage::{
-    Answer, Appended, Claimed, Entry, Fingerprint, Freed, GroupAnswer, GroupBegin, GroupId, GroupOpened, GroupSettings, GroupStore, Holder, Jobs,
-    LogSettings, LogState, MemoryStore, Outcome, Page, Progress, ReadRange, Settled, Store, StoreCounters, Ticket, Told, Want, Whose,
+    Answer, Appended, Claimed, Entry, Fingerprint, Forgetting, Freed, GroupAnswer, GroupBegin, GroupId, GroupOpened, GroupSettings, GroupStore,
+    Holder, Jobs, LogSettings, LogState, MemoryStore, Outcome, Page, Progress, ReadRange, Settled, Store, StoreCounters, Ticket, Told, Want, Whose,
 };
 
 /// Answers that are on their way, each with its moment. The appends of one topic keep their order, and what is asked about its groups keeps its own.
@@ -156,7 +156,7 @@ impl GroupStore for LateStore {
         })
     }
 
-    fn forget_group(&mut self, of: &GroupId, ticket: Ticket) -> Progress<bool> {
+    fn forget_group(&mut self, of: &GroupId, ticket: Ticket) -> Progress<Forgetting> {
         self.group(of, ticket, GroupAnswer::Forgotten, |inner| inner.forget_group(of, ticket))
     }
 }

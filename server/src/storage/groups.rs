@@ -178,6 +178,17 @@ pub struct Freed {
     pub state: GroupState,
 }
 
+/// The answer to [`GroupStore::forget_group`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forgetting {
+    /// It ends by this.
+    Ended,
+    /// Another node has ended it before.
+    Gone,
+    /// Another node has use for it: it goes on.
+    Used,
+}
+
 /// The late answer to a question about a group.
 #[derive(Debug)]
 pub enum GroupAnswer {
@@ -190,7 +201,7 @@ pub enum GroupAnswer {
     /// To [`GroupStore::free`].
     Freed(Freed),
     /// To [`GroupStore::forget_group`].
-    Forgotten(bool),
+    Forgotten(Forgetting),
 }
 
 /// Keeps the groups of open logs. A late answer comes as [`Answer::Group`](super::Answer::Group), those of one topic in the order of the questions.
@@ -212,8 +223,8 @@ pub trait GroupStore {
     /// Takes jobs back, so that others may have them.
     fn free(&mut self, of: &GroupId, whose: Whose, now: Moment, ticket: Ticket) -> Progress<Freed>;
 
-    /// Forgets a group with all that is pending; false where it has members on another node, or had a while ago. Here it is closed either way.
-    fn forget_group(&mut self, of: &GroupId, ticket: Ticket) -> Progress<bool>;
+    /// Forgets a group with all that is pending, unless it has members on another node, or had a while ago.
+    fn forget_group(&mut self, of: &GroupId, ticket: Ticket) -> Progress<Forgetting>;
 
     /// Says whether anybody here is a member from now on. A store of one node need not know.
     fn attend(&mut self, _of: &GroupId, _attended: bool) {}

@@ -310,13 +310,13 @@ async fn a_group_is_forgotten_where_no_node_has_members_and_not_before() {
     let redis = Redis::start().await;
     let forgetful = |config: &mut Config| {
         patient(config);
-        config.groups.forget_ms = 1_000;
+        config.groups.forget_ms = 2_000;
     };
     let (a, b) = (Node::with(&redis, None, forgetful), Node::with(&redis, None, forgetful));
     let (mut first, second) = (worker(&a, json!({})).await, worker(&b, json!({})).await);
     let mut observer = Peer::connect(&b).await;
     drop(second);
-    // By then the node without members has let go of it; the one with a member keeps it.
+    // By then the node without members has asked for its end; the one with a member keeps it.
     pass(&redis, 4).await;
     let held = async || redis.tell(&["EXISTS", "{arqonbus:room:jobs:channel:mail}:group:g"]).await == redis::Value::Int(1);
     assert!(held().await, "somebody works there");

@@ -3,6 +3,7 @@
 mod cluster;
 mod faults;
 mod fence;
+mod group_churn;
 mod group_faults;
 mod groups;
 mod load;

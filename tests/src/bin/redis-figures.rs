@@ -1,9 +1,11 @@
-//! Measures the bus on Redis: what a publish costs Redis beside a plain two-key script, rates, the way between nodes, and healing.
+//! Measures the bus on Redis: what a publish costs Redis beside a plain two-key script, rates, the way between nodes, healing, and work groups.
 //!
-//! `cargo run --release -p arqonbus-tests --bin redis-figures`
+//! `cargo run --release -p arqonbus-tests --bin redis-figures` for all, `… --bin redis-figures groups` for work groups only.
 
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use arqonbus_server::config::StorageKind;
@@ -23,8 +25,31 @@ const TWO_KEYS: &str = "redis.call('HINCRBY', KEYS[1], 'seq', 1) \
     redis.call('XADD', KEYS[2], 'MAXLEN', '~', 1000, '*', 'd', ARGV[1]) \
     redis.call('PUBLISH', KEYS[3], ARGV[1]) return 1";
 
+/// Jobs of one measurement, and how many one member may hold and acknowledges together.
+const JOBS: usize = 20_000;
+const JOBS_HELD: usize = 256;
+const JOBS_ACKED: usize = 64;
+/// Nodes of one measurement at most.
+const NODES_MAX: usize = 2;
+
 #[tokio::main]
 async fn main() {
+    if std::env::args().nth(1).as_deref() != Some("groups") {
+        publishes_and_healing().await;
+    }
+    println!("\n| work groups, one member a node | jobs/s | µs of Redis for each job |\n|---|---|---|");
+    println!("| in memory | {:.0} | – |", jobs(&[Server::with(|config| config.history.messages = JOBS as u64)]).await);
+    for nodes in 1..=NODES_MAX {
+        let redis = Redis::start().await;
+        let nodes: Vec<Server> = (0..nodes).map(|_| node(&redis)).collect();
+        prepare(&nodes).await;
+        let before = cpu(&redis).await;
+        let rate = work_off(&nodes).await;
+        println!("| {} on Redis | {rate:.0} | {:.1} |", nodes.len(), (cpu(&redis).await - before) * 1e6 / JOBS as f64);
+    }
+}
+
+async fn publishes_and_healing() {
     println!("| publishes in flight | two-key script, µs of Redis | the bus, µs of Redis | publishes per Redis CPU-second, ratio |");
     println!("|---|---|---|---|");
     for depth in [1, 16, 256] {
@@ -43,7 +68,64 @@ fn node(redis: &Redis) -> Server {
     Server::with(|config| {
         config.storage.kind = StorageKind::Redis;
         config.storage.redis = redis.config();
+        config.history.messages = JOBS as u64;
     })
+}
+
+async fn jobs(nodes: &[Server]) -> f64 {
+    prepare(nodes).await;
+    work_off(nodes).await
+}
+
+/// Begins a group, and publishes what it is to do.
+async fn prepare(nodes: &[Server]) {
+    let mut peer = Peer::connect(&nodes[0]).await;
+    peer.ok("join_channel", json!({"room": "load", "channel": "jobs", "group": "g"})).await;
+    peer.close().await;
+    publish(&nodes[0], "load:jobs", 256, JOBS).await;
+}
+
+/// Jobs a second, from the first member's join to the last ack.
+async fn work_off(nodes: &[Server]) -> f64 {
+    let done = Arc::new(AtomicUsize::new(0));
+    let mut members = Vec::new();
+    for bus in nodes {
+        members.push(Peer::connect(bus).await);
+    }
+    let begun = now();
+    let mut working = tokio::task::JoinSet::new();
+    for peer in members {
+        working.spawn(work(peer, Arc::clone(&done)));
+    }
+    eventually("all jobs done", async || (done.load(Relaxed) >= JOBS).then_some(())).await;
+    let rate = JOBS as f64 / (now() - begun).as_secs_f64();
+    working.shutdown().await;
+    rate
+}
+
+/// Acknowledges what it is given, many at a time.
+async fn work(mut peer: Peer, done: Arc<AtomicUsize>) {
+    peer.ok("join_channel", json!({"room": "load", "channel": "jobs", "group": "g", "max_in_flight": JOBS_HELD})).await;
+    let (mut seqs, mut epoch) = (Vec::new(), String::new());
+    while let Ok(text) = peer.next_text().await {
+        let member = |name: &str| text.split_once(name).map(|(_, rest)| rest);
+        if let Some(settled) = member("\"settled\":") {
+            let count = settled.split(|other: char| !other.is_ascii_digit()).next().and_then(|count| count.parse().ok());
+            done.fetch_add(count.unwrap_or(0), Relaxed);
+            continue;
+        }
+        let Some(seq) = member("\"seq\":").and_then(|rest| rest.split(',').next()) else { continue };
+        if epoch.is_empty() {
+            epoch = member("\"epoch\":\"").and_then(|rest| rest.split('"').next()).unwrap_or_default().to_owned();
+        }
+        seqs.push(seq.to_owned());
+        // The last ones are fewer.
+        if seqs.len() == JOBS_ACKED || done.load(Relaxed) + 2 * NODES_MAX * JOBS_HELD >= JOBS {
+            let list = std::mem::take(&mut seqs).join(",");
+            let args = format!(r#"{{"room":"load","channel":"jobs","group":"g","epoch":"{epoch}","seqs":[{list}]}}"#);
+            peer.send_text(&format!(r#"{{"type":"command","id":"a","command":"ack","args":{args}}}"#)).await;
+        }
+    }
 }
 
 /// Seconds of CPU that Redis has used.

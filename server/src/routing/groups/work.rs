@@ -6,7 +6,7 @@ use super::{GroupOp, LaneGroup};
 use crate::fanout::Delivery;
 use crate::routing::{ConnId, Home, LaneId, LaneOp, Pending};
 use crate::slots::Key;
-use crate::storage::{Claimed, Failed, Freed, GroupAnswer, GroupId, Holder, StoreError, Whose};
+use crate::storage::{Claimed, Failed, Forgetting, Freed, GroupAnswer, GroupId, Holder, StoreError, Whose};
 use crate::telemetry::{Returned, Signal};
 
 /// Milliseconds for which a member is taken to hold a job after its time was over: by then some node has taken it back.
@@ -40,7 +40,7 @@ impl Home {
             (GroupOp::Settle(settling), Err(error)) => self.refuse_settling(key, &settling, &error),
             (GroupOp::Free { group, whose }, Ok(GroupAnswer::Freed(freed))) => self.freed(key, group, whose, &freed),
             (GroupOp::Buried { group, letter, .. }, Ok(GroupAnswer::Settled(settled))) => self.buried(key, group, letter, &settled),
-            (GroupOp::Forget { group }, Ok(GroupAnswer::Forgotten(ended))) => self.forgotten(key, group, ended),
+            (GroupOp::Forget { group }, Ok(GroupAnswer::Forgotten(forgetting))) => self.forgotten(key, group, forgetting),
             // A store out of reach: what is held comes back by its time-out, and the sweep asks again.
             (GroupOp::Free { .. } | GroupOp::Buried { .. } | GroupOp::Forget { .. }, Err(_)) => {}
             (op, answer) => unreachable!("{answer:?} is no answer to {op:?}"),
@@ -227,15 +227,22 @@ impl Home {
         self.answered(key, ticket, pending, forgotten.map(GroupAnswer::Forgotten), Self::group_answered);
     }
 
-    /// A group without members here is closed; `ended` says that it is for all.
-    fn forgotten(&mut self, key: Key, name: Group, ended: bool) {
+    fn forgotten(&mut self, key: Key, name: Group, forgetting: Forgetting) {
+        let now = self.now;
         let Some(lane) = self.lanes.get_mut(key) else { return };
+        if forgetting == Forgetting::Used {
+            // Its members are elsewhere: asked again in as long a time.
+            if let Some(since) = lane.groups.get_mut(&name).and_then(|group| group.idle_since.as_mut()) {
+                *since = now;
+            }
+            return;
+        }
         let Some(group) = lane.groups.remove(&name) else { return };
         let topic = lane.topic;
         if lane.groups.is_empty() {
             self.grouped.swap_remove(&key);
         }
-        if ended {
+        if forgetting == Forgetting::Ended {
             self.shared.telemetry.tell(&Signal::GroupForgotten { topic, group: name, jobs: group.state.pending });
         }
     }

@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use crate::clock::Moment;
 use crate::storage::groups::{
-    Claimed, DeadJob, Failed, Freed, GroupBegin, GroupId, GroupOpened, GroupSettings, GroupState, GroupStore, Holder, Job, Jobs, Outcome, Settled,
-    Want, Whose,
+    Claimed, DeadJob, Failed, Forgetting, Freed, GroupBegin, GroupId, GroupOpened, GroupSettings, GroupState, GroupStore, Holder, Job, Jobs, Outcome,
+    Settled, Want, Whose,
 };
 use crate::storage::log::Log;
 use crate::storage::{Bound, MemoryStore, Progress, ReadRange, Resume, StoreError, Ticket, replay_start, resume};
@@ -301,10 +301,10 @@ impl GroupStore for MemoryStore {
         self.with_group(of, |group, _| group.free(whose, now))
     }
 
-    fn forget_group(&mut self, of: &GroupId, _ticket: Ticket) -> Progress<bool> {
+    fn forget_group(&mut self, of: &GroupId, _ticket: Ticket) -> Progress<Forgetting> {
         if let Ok(slot) = self.slot(&of.topic) {
             self.logs[slot].groups.remove(&of.group);
         }
-        Progress::Done(Ok(true))
+        Progress::Done(Ok(Forgetting::Ended))
     }
 }

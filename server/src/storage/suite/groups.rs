@@ -4,8 +4,8 @@ use arqonbus_protocol::{GapReason, Position};
 
 use super::{Harness, LogSettings, ROOMY, Subject};
 use crate::storage::{
-    Claimed, Failed, Freed, GroupAnswer, GroupBegin, GroupId, GroupOpened, GroupSettings, Holder, Job, Jobs, Outcome, Settled, StoreError, Want,
-    Whose,
+    Claimed, Failed, Forgetting, Freed, GroupAnswer, GroupBegin, GroupId, GroupOpened, GroupSettings, Holder, Job, Jobs, Outcome, Settled,
+    StoreError, Want, Whose,
 };
 
 /// Bounds that no case meets by accident.
@@ -252,7 +252,7 @@ pub(super) fn a_group_ends_when_it_is_forgotten_and_with_its_log(harness: &mut d
     group.take(ANN);
     let of = group.of;
     let forgotten = group.log.harness.group(&mut |store, _, ticket| store.forget_group(&of, ticket).map(GroupAnswer::Forgotten));
-    assert!(matches!(forgotten, Some(Ok(GroupAnswer::Forgotten(true)))));
+    assert!(matches!(forgotten, Some(Ok(GroupAnswer::Forgotten(Forgetting::Ended)))));
     assert!(group.try_claim(ANN, MANY).is_err(), "it is not open any more");
     let (mut group, opened) = Group::open(&mut log, GroupBegin::Head, &EASY).expect("it had groups before");
     assert_eq!((opened.created, opened.state.pending), (true, 0));

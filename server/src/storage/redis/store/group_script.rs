@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::packed::unpack;
 use super::script::{Caller, Ends, Function, Library, NUMBER_MAX, bulk, ends, number, settings};
 use crate::clock::Moment;
-use crate::storage::{DeadJob, Failed, GroupBegin, GroupSettings, Holder, Job, LogSettings, Outcome, Want, Whose};
+use crate::storage::{DeadJob, Failed, Forgetting, GroupBegin, GroupSettings, Holder, Job, LogSettings, Outcome, Want, Whose};
 
 /// What the holder that leads to the dead letters is called, on every node: the letter that one has stored is stored for all.
 const DEAD: &str = "dead";
@@ -84,7 +84,7 @@ pub(super) enum Reply {
         held: Vec<(Holder, u64)>,
         others: u64,
     },
-    Forgotten(bool),
+    Forgotten(Forgetting),
 }
 
 /// The answers to one [`GroupPart`].
@@ -201,7 +201,11 @@ impl Caller {
                 held.sort_unstable_by_key(|(_, seq)| *seq);
                 Reply::Freed { others: (freed.len() - held.len()) as u64, held }
             }
-            Question::Forget => Reply::Forgotten(number(values.next()?)? == 1),
+            Question::Forget => Reply::Forgotten(match number(values.next()?)? {
+                0 => Forgetting::Used,
+                1 => Forgetting::Ended,
+                _ => Forgetting::Gone,
+            }),
         })
     }
 }

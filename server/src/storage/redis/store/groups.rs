@@ -11,8 +11,8 @@ use super::log::Place;
 use crate::clock::Moment;
 use crate::hash::Map;
 use crate::storage::{
-    Answer, Claimed, Freed, GroupAnswer, GroupBegin, GroupId, GroupOpened, GroupSettings, GroupState, GroupStore, Holder, Jobs, Outcome, Progress,
-    Settled, StoreError, Ticket, Told, Want, Whose,
+    Answer, Claimed, Forgetting, Freed, GroupAnswer, GroupBegin, GroupId, GroupOpened, GroupSettings, GroupState, GroupStore, Holder, Jobs, Outcome,
+    Progress, Settled, StoreError, Ticket, Told, Want, Whose,
 };
 
 /// Questions of one batch, and the bytes of jobs that they may ask for together: Redis serves nobody else while it answers.
@@ -206,11 +206,11 @@ impl RedisStore {
             }
             Reply::Settled { not_held } => GroupAnswer::Settled(Settled { not_held, state }),
             Reply::Freed { held, others } => GroupAnswer::Freed(Freed { held, others, state }),
-            Reply::Forgotten(forgotten) => {
-                if let Some(groups) = self.groups.open.get_mut(&of.topic) {
+            Reply::Forgotten(forgetting) => {
+                if let Some(groups) = self.groups.open.get_mut(&of.topic).filter(|_| forgetting != Forgetting::Used) {
                     groups.remove(&of.group);
                 }
-                GroupAnswer::Forgotten(forgotten)
+                GroupAnswer::Forgotten(forgetting)
             }
             Reply::Gone => unreachable!("it was looked for before"),
         })
@@ -271,7 +271,7 @@ impl GroupStore for RedisStore {
         self.ask_group(of, Question::Free(whose), ticket)
     }
 
-    fn forget_group(&mut self, of: &GroupId, ticket: Ticket) -> Progress<bool> {
+    fn forget_group(&mut self, of: &GroupId, ticket: Ticket) -> Progress<Forgetting> {
         self.ask_group(of, Question::Forget, ticket)
     }
 

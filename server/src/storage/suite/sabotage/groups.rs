@@ -3,7 +3,8 @@
 use super::{Broken, Fault, change};
 use crate::clock::Moment;
 use crate::storage::{
-    Claimed, Freed, GroupBegin, GroupId, GroupOpened, GroupSettings, GroupStore, Holder, Jobs, Outcome, Progress, Settled, Ticket, Want, Whose,
+    Claimed, Forgetting, Freed, GroupBegin, GroupId, GroupOpened, GroupSettings, GroupStore, Holder, Jobs, Outcome, Progress, Settled, Ticket, Want,
+    Whose,
 };
 
 impl Broken {
@@ -66,8 +67,8 @@ impl GroupStore for Broken {
         self.inner.free(&of, whose, now, ticket)
     }
 
-    fn forget_group(&mut self, of: &GroupId, ticket: Ticket) -> Progress<bool> {
+    fn forget_group(&mut self, of: &GroupId, ticket: Ticket) -> Progress<Forgetting> {
         let of = self.of(of);
-        if self.fault == Fault::ForgetsNoGroup { Progress::Done(Ok(true)) } else { self.inner.forget_group(&of, ticket) }
+        if self.fault == Fault::ForgetsNoGroup { Progress::Done(Ok(Forgetting::Ended)) } else { self.inner.forget_group(&of, ticket) }
     }
 }

@@ -26,6 +26,8 @@ local DEAD_AT_ONCE = 32
 local DUE_AT_ONCE = 1000
 -- Milliseconds for which a group outlives what its settings say, so that a node has time to forget it, and to tell.
 local GROUP_GRACE_MS = 3600000
+-- Milliseconds by which a busy node may be late to say that it has members.
+local LATE_MS = 5000
 -- Bytes of `,"epoch":"<13>","seq":` in a delivered envelope.
 local POSITION_BYTES = 31
 
@@ -376,9 +378,13 @@ local function free(log, group, holder)
   return reply
 end
 
--- Ends a group that nobody has used for long.
+-- Ends a group that nobody has used for long: 0 where somebody has, 1 where it ends, 2 where it was not there.
 local function forget(log, group)
-  if group.epoch and log.now - group.used_at < group.settings.forget_ms then
+  if not group.epoch then
+    return { 2 }
+  end
+  local forget_ms = group.settings.forget_ms
+  if forget_ms > 0 and log.now - group.used_at < forget_ms + LATE_MS then
     return { 0 }
   end
   redis.call('DEL', group.meta, group.jobs, group.order, group.held)
