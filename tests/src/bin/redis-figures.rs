@@ -91,7 +91,9 @@ async fn costs(depth: usize) {
 /// Runs the script so often, with so many under way on one connection.
 async fn two_keys(redis: &Redis, depth: usize, count: usize) {
     let client = redis::Client::open(redis.url()).expect("an address");
-    let connection = client.get_multiplexed_async_connection().await.expect("a connection");
+    // On a busy machine an answer may take longer than it would wait by default.
+    let patient = redis::AsyncConnectionConfig::new().set_response_timeout(None);
+    let connection = client.get_multiplexed_async_connection_with_config(&patient).await.expect("a connection");
     let payload = message("load:one", json!("x".repeat(256))).to_string();
     let tasks: Vec<_> = (0..depth).map(|_| tokio::spawn(run_script(connection.clone(), payload.clone(), count / depth))).collect();
     for task in tasks {

@@ -11,9 +11,10 @@ use tokio::sync::{Notify, mpsc};
 
 use super::catalogue;
 use super::desk::{Counter, Desk, Failure, Job, News, Opened};
+use super::meaning::{is_outage, is_sure, is_unknown_function, is_unvouched};
 use super::notice::Notice;
 use super::script::{Caller, Ends, Found, Library, Look, Part, Written, found, heads, written};
-use super::{Code, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed};
+use super::{Facts, Feed, Link, LinkState, OpenError, Pushed};
 use crate::clock::Clock;
 use crate::config;
 use crate::hash::Homes;
@@ -421,31 +422,4 @@ pub(super) async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
 
 fn unreadable() -> Failure {
     Failure { sure: false, outage: false, why: "Redis answered something that no script of ours does".to_owned() }
-}
-
-/// Whether Redis has to be told the functions first.
-fn is_unknown_function(error: &LinkError) -> bool {
-    matches!(error, LinkError::Refused { code: Code::Other, why } if why.contains("Function not found"))
-}
-
-/// Whether the functions have to be told which incarnation the server is.
-fn is_unvouched(error: &LinkError) -> bool {
-    matches!(error, LinkError::Refused { code: Code::NoInfo, .. })
-}
-
-/// Whether a function that met this has certainly changed nothing: each of its writes would have met the same.
-fn is_sure(error: &LinkError) -> bool {
-    match error {
-        LinkError::NotSent(_) => true,
-        LinkError::Unknown(_) => false,
-        LinkError::Refused { code, .. } => !matches!(code, Code::Other | Code::WrongType | Code::Busy | Code::NoInfo),
-    }
-}
-
-/// Whether another question would meet the same.
-fn is_outage(error: &LinkError) -> bool {
-    match error {
-        LinkError::NotSent(_) | LinkError::Unknown(_) => true,
-        LinkError::Refused { code, .. } => !matches!(code, Code::Other | Code::WrongType | Code::CrossSlot | Code::NoScript),
-    }
 }

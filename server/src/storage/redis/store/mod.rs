@@ -8,6 +8,7 @@ mod desk;
 mod engine;
 mod incarnation;
 mod log;
+mod meaning;
 mod news;
 mod notice;
 mod outage;

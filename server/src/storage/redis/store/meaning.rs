@@ -1,0 +1,30 @@
+//! What an error means for the question that met it.
+
+use super::{Code, LinkError};
+
+/// Whether Redis has to be told the functions first.
+pub(super) fn is_unknown_function(error: &LinkError) -> bool {
+    matches!(error, LinkError::Refused { code: Code::Other, why } if why.contains("Function not found"))
+}
+
+/// Whether the functions have to be told which incarnation the server is.
+pub(super) fn is_unvouched(error: &LinkError) -> bool {
+    matches!(error, LinkError::Refused { code: Code::NoInfo, .. })
+}
+
+/// Whether a function that met this has certainly changed nothing: each of its writes would have met the same.
+pub(super) fn is_sure(error: &LinkError) -> bool {
+    match error {
+        LinkError::NotSent(_) => true,
+        LinkError::Unknown(_) => false,
+        LinkError::Refused { code, .. } => !matches!(code, Code::Other | Code::WrongType | Code::Busy | Code::NoInfo),
+    }
+}
+
+/// Whether another question would meet the same.
+pub(super) fn is_outage(error: &LinkError) -> bool {
+    match error {
+        LinkError::NotSent(_) | LinkError::Unknown(_) => true,
+        LinkError::Refused { code, .. } => !matches!(code, Code::Other | Code::WrongType | Code::CrossSlot | Code::NoScript),
+    }
+}
