@@ -48,3 +48,31 @@ async fn history_outlives_the_node_and_a_client_resumes_on_another() {
     assert_eq!(peer.payloads(2).await, [json!(2), json!(3)]);
     assert!(peer.already().await.is_none());
 }
+
+#[tokio::test]
+async fn what_is_sent_again_among_others_is_told_apart() {
+    let redis = Redis::start().await;
+    let bus = Node::of(&redis);
+    let mut peer = Peer::connect(&bus).await;
+    // Nobody waits for an ack before the next is sent: what comes while one batch is under way is one batch.
+    let mut send = async |range: std::ops::Range<u32>, payload: &str| {
+        let mut answers = Vec::new();
+        for n in range.clone() {
+            let message = json!({"type": "message", "id": format!("m{n}"), "room": "r", "channel": "c", "payload": payload, "ack": true});
+            peer.send(&message).await;
+        }
+        for n in range {
+            answers.push(peer.response(&format!("m{n}")).await);
+        }
+        answers
+    };
+    let told = |answers: Vec<serde_json::Value>| -> Vec<_> {
+        answers.iter().map(|answer| (answer["result"]["seq"].clone(), answer["result"]["duplicate"].clone())).collect()
+    };
+    send(0..40, "x").await;
+    let expected: Vec<_> = (0..60).map(|n| (json!(n + 1), json!(n < 40))).collect();
+    assert_eq!(told(send(0..60, "x").await), expected);
+    assert!(send(30..60, "y").await.iter().all(|answer| answer["error"]["code"] == json!("id_conflict")));
+    let expected: Vec<_> = (20..70).map(|n| (json!(n + 1), json!(n < 60))).collect();
+    assert_eq!(told(send(20..70, "x").await), expected);
+}

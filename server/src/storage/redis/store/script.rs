@@ -158,12 +158,9 @@ impl Caller {
             let latest = part.items.iter().map(|item| item.entry.timestamp.unix_ms()).max().unwrap_or_default();
             command.arg(part.epoch).arg(settings(&part.settings)).arg(format!("{latest:013}")).arg(u8::from(part.follows));
             command.arg(part.items.len()).arg(pack(part.items.iter().map(|item| &item.entry)));
-            let mut ids = Vec::with_capacity(24 * part.items.len());
-            for Item { fingerprint, .. } in &part.items {
-                ids.extend_from_slice(&fingerprint.key.to_be_bytes());
-                ids.extend_from_slice(&fingerprint.content.to_be_bytes());
-            }
-            command.arg(ids);
+            let fingerprints = || part.items.iter().map(|item| item.fingerprint);
+            command.arg(fingerprints().flat_map(|fingerprint| fingerprint.key.to_be_bytes()).collect::<Vec<u8>>());
+            command.arg(fingerprints().flat_map(|fingerprint| fingerprint.content.to_be_bytes()).collect::<Vec<u8>>());
         }
         command
     }

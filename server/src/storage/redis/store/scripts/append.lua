@@ -3,12 +3,24 @@
 -- KEYS  stream, meta, ids:0, ids:1, feed of each topic
 -- ARGV  token, now, node, publish command, count command
 --       for each topic: epoch for a new one, settings, 1 where this node follows the feed, how many messages, the field b of the entry,
---         the ids: for each message key (16 bytes) and content (8 bytes); no key comes twice
+--         for each message its key (16 bytes; none comes twice), for each its content (8 bytes)
 -- gives for each topic: epoch, start, first seq given (0 for none), and nothing more where every message was stored;
 --       else for each message its seq; -seq for one that was stored before; 0 for an id of another content
 
 -- A notice with more than this says only where the head is.
 local NOTICE_BYTES = 65536
+-- What a key leads to: the first seq of those that were stored together, and which of them it is. Under that first seq are the time and the contents
+-- of all; a message that came alone has them behind its own place.
+local FIRST, INDEX, PLACE = '<I6', '<H', '<I6H'
+local PLACE_BYTES, FIRST_BYTES = 8, 6
+
+-- Indexes as packed: made once, and not at every call.
+local packed = {}
+
+local function packed_index(i)
+  packed[i] = packed[i] or struct.pack(INDEX, i - 1)
+  return packed[i]
+end
 
 -- Begins the next half of the window where the present one is over, or full.
 local function turn(log, settings)
@@ -21,24 +33,23 @@ local function turn(log, settings)
   save(log)
 end
 
--- The seq and the content of the message with this key, whose fellows' first seq is packed in `first`; nothing once the window is over.
-local function recall(log, settings, half, key, first)
-  local fellows = redis.call('HGET', log.ids[half], first)
-  if log.now - struct.unpack(NUMBER, fellows) >= settings.dedup_ms then
-    return nil
+-- The seq and the content of the message at this place; nothing once the window is over.
+local function recall(log, settings, half, place)
+  local first, index = struct.unpack(PLACE, place)
+  local rest = string.sub(place, PLACE_BYTES + 1)
+  if rest == '' then
+    rest = redis.call('HGET', log.ids[half], string.sub(place, 1, FIRST_BYTES))
   end
-  for index = 0, (#fellows - 8) / 24 - 1 do
-    local at = 9 + 24 * index
-    if string.sub(fellows, at, at + 15) == key then
-      return { seq = struct.unpack(NUMBER, first) + index, content = string.sub(fellows, at + 16, at + 23) }
-    end
+  local at, contents = struct.unpack(NUMBER, rest)
+  if log.now - at < settings.dedup_ms then
+    return { seq = first + index, content = string.sub(rest, contents + 8 * index, contents + 8 * index + 7) }
   end
 end
 
 -- Looks `keys` up in one half; adds what is found and still in the window to `seen`, by index: nil while nothing is.
 local function look_up(log, settings, half, keys, seen)
-  for i, first in ipairs(redis.call('HMGET', log.ids[half], unpack(keys))) do
-    local found = first and recall(log, settings, half, keys[i], first)
+  for i, place in ipairs(redis.call('HMGET', log.ids[half], unpack(keys))) do
+    local found = place and recall(log, settings, half, place)
     if found then
       seen = seen or {}
       seen[i] = found
@@ -67,19 +78,19 @@ local function add(log, settings, count, blob)
   return added
 end
 
--- Without those that were seen: how many are left, their messages, ids and keys.
-local function fewer(blob, ids, keys, seen)
-  local blobs, left_ids, left_keys, at = {}, {}, {}, 1
+-- Without those that were seen: how many are left, their messages, keys and contents.
+local function fewer(blob, keys, contents, seen)
+  local blobs, left_keys, left_contents, at = {}, {}, {}, 1
   for i, key in ipairs(keys) do
     local stop = string.find(blob, '\n', at, true)
     local length = number(string.match(string.sub(blob, at, stop - 1), '(%d+)$'))
     if not seen[i] then
       local left = #left_keys + 1
-      blobs[left], left_ids[left], left_keys[left] = string.sub(blob, at, stop + length), string.sub(ids, 24 * i - 23, 24 * i), key
+      blobs[left], left_keys[left], left_contents[left] = string.sub(blob, at, stop + length), key, string.sub(contents, 8 * i - 7, 8 * i)
     end
     at = stop + length + 1
   end
-  return #left_keys, table.concat(blobs), table.concat(left_ids), left_keys
+  return #left_keys, table.concat(blobs), left_keys, table.concat(left_contents)
 end
 
 -- Whether the bounds on age and bytes should be looked at: a few times while they are used up once, and not at every entry.
@@ -99,40 +110,45 @@ local function tell(log, node, commands, feed, follows, first, blob)
 end
 
 -- Stores `count` messages and their ids; gives the first seq.
-local function store(log, settings, epoch, count, blob, ids, keys)
+local function store(log, settings, epoch, count, blob, keys, contents)
   if not add(log, settings, count, blob) then
     begin(log, epoch)
     add(log, settings, count, blob)
   end
   local first = log.head - count + 1
-  local packed, known = struct.pack(NUMBER, first), {}
-  for i = 1, count do
-    known[2 * i - 1], known[2 * i] = keys[i], packed
+  local packed_first, rest = struct.pack(FIRST, first), struct.pack(NUMBER, log.at) .. contents
+  if count == 1 then
+    redis.call('HSET', log.ids[log.half], keys[1], packed_first .. packed_index(1) .. rest)
+  else
+    local known = {}
+    for i = 1, count do
+      known[2 * i - 1], known[2 * i] = keys[i], packed_first .. (packed[i] or packed_index(i))
+    end
+    redis.call('HSET', log.ids[log.half], packed_first, rest, unpack(known))
   end
-  redis.call('HSET', log.ids[log.half], packed, struct.pack(NUMBER, log.at) .. ids, unpack(known))
   save_counters(log)
   return first
 end
 
-local function seqs(count, seen, ids, first)
+local function seqs(count, seen, contents, first)
   local reply, given = {}, 0
   for i = 1, count do
     if not seen[i] then
       reply[i] = first + given
       given = given + 1
     else
-      reply[i] = seen[i].content == string.sub(ids, 24 * i - 7, 24 * i) and -seen[i].seq or 0
+      reply[i] = seen[i].content == string.sub(contents, 8 * i - 7, 8 * i) and -seen[i].seq or 0
     end
   end
   return reply
 end
 
-local function append(log, settings, topic, ids, count)
+local function append(log, settings, topic, count, ids, contents)
   local bytes_before, at_before = log.bytes, log.at
   turn(log, settings)
   local sub, keys, seen = string.sub, {}, nil
   for i = 1, count do
-    keys[i] = sub(ids, 24 * i - 23, 24 * i - 8)
+    keys[i] = sub(ids, 16 * i - 15, 16 * i)
   end
   if log.head > log.half_from then
     seen = look_up(log, settings, log.half, keys, seen)
@@ -140,14 +156,14 @@ local function append(log, settings, topic, ids, count)
   if log.former > 0 then
     seen = look_up(log, settings, 1 - log.half, keys, seen)
   end
-  local left, blob, left_ids, left_keys, first = count, topic.blob, ids, keys, 0
+  local left, blob, left_keys, left_contents, first = count, topic.blob, keys, contents, 0
   if seen then
-    left, blob, left_ids, left_keys = fewer(blob, ids, keys, seen)
+    left, blob, left_keys, left_contents = fewer(blob, keys, contents, seen)
   end
   if left > 0 then
     -- It never falls from entry to entry.
     log.latest = math.max(log.latest, topic.latest)
-    first = store(log, settings, topic.epoch, left, blob, left_ids, left_keys)
+    first = store(log, settings, topic.epoch, left, blob, left_keys, left_contents)
     if is_due(log, settings, bytes_before, at_before) then
       first_held(log, settings)
     end
@@ -155,7 +171,7 @@ local function append(log, settings, topic, ids, count)
   end
   keep(log, settings)
   if seen then
-    return { log.epoch, log.start, first, unpack(seqs(count, seen, ids, first)) }
+    return { log.epoch, log.start, first, unpack(seqs(count, seen, contents, first)) }
   end
   return { log.epoch, log.start, first }
 end
@@ -168,8 +184,8 @@ redis.register_function('arqonbus_append_VERSION', function(KEYS, ARGV)
     topic.epoch, topic.latest, topic.follows, topic.blob, topic.feed = ARGV[at], number(ARGV[at + 2]), number(ARGV[at + 3]), ARGV[at + 5], KEYS[key + 4]
     local settings, count = read_settings(ARGV[at + 1]), number(ARGV[at + 4])
     local log = enter(KEYS, key, token, topic.epoch, now)
-    replies[#replies + 1] = append(log, settings, topic, ARGV[at + 6], count)
-    at = at + 7
+    replies[#replies + 1] = append(log, settings, topic, count, ARGV[at + 6], ARGV[at + 7])
+    at = at + 8
   end
   return replies
 end)

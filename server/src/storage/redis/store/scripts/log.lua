@@ -4,8 +4,8 @@
 --   stream  one entry for the messages that were appended together: id `0-<last seq>`, field h = HEADER: count, latest, at, bytes before,
 --           field b = for each message "<hole>,<timestamp>,<bytes>\n" and the envelope without its position
 --   meta    META: format; head, bytes, latest, at; start, half, half_at, half_from, former, kept_at; epoch, token
---   ids:0, ids:1  ids seen in the present and in the former half of the window: (principal, id) → the first seq of those it was stored with, and
---           that first seq → at, and of each of them (principal, id), content
+--   ids:0, ids:1  ids seen in the present and in the former half of the window: (principal, id) → where it is among those it was stored with, whose
+--           first seq → at, and the content of each (append.lua)
 --
 -- Numbers are packed: a server spends more on their digits than on storing them.
 --
