@@ -41,6 +41,14 @@ impl Epoch {
     pub fn from_number(number: u64) -> Self {
         base32(u128::from(number), 13).parse().expect("base 32 is a-z 0-9")
     }
+
+    /// The number that it names, where it is the name of one.
+    #[must_use]
+    pub fn number(&self) -> Option<u64> {
+        let digit = |byte: u8| BASE32.iter().position(|digit| *digit == byte).map(|digit| digit as u64);
+        let number = self.as_str().bytes().try_fold(0_u64, |number, byte| Some((number << 5) | digit(byte)?))?;
+        (Self::from_number(number) == *self).then_some(number)
+    }
 }
 
 impl ClientId {
@@ -94,6 +102,12 @@ mod tests {
         assert_eq!(early.as_str().len(), 30);
         assert_eq!(ClientId::client(u128::MAX).as_str(), "c_zzzzzzzzzzzzzzzzzzzz");
         assert_eq!(Epoch::from_number(0).as_str().len(), 13);
+        for number in [0, 1, 31, 32, u64::MAX / 3, u64::MAX] {
+            assert_eq!(Epoch::from_number(number).number(), Some(number));
+        }
+        for other in ["other", "0000000000001u", "zzzzzzzzzzzzz", "00000000000001"] {
+            assert_eq!(other.parse::<Epoch>().expect("an epoch").number(), None, "{other}");
+        }
     }
 
     #[test]

@@ -185,11 +185,12 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
 
   /**
    * Publishes to a topic without asking for an ack; a refusal comes as `"refused"`. While there is no connection it waits in the
-   * bounded queue of publishes, or fails where `wait` is false.
+   * bounded queue of publishes, or fails where `wait` is false. `Declined` with `full` where the network is slower than you.
    */
   publishNowait(topic: string, payload: unknown, options: Omit<PublishOptions, "signal"> & { wait?: boolean | undefined } = {}): void {
     this.#checkOpen();
     const text = json(payload);
+    if (this.#driver.isBehind) throw thrown('{"declined":"full"}');
     try {
       this.#driver.later((engine, now) => {
         engine.publishNowait(0, topic, text, this.#driver.extras(options), options.wait ?? true, now);
@@ -227,7 +228,7 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
 
   /**
    * Joins a topic and answers every request there with what `answer` gives. Messages that ask for no answer are passed over. What
-   * `answer` throws is reported as uncaught and not sent: answer with a value that says what is wrong.
+   * `answer` throws is logged (in browsers as uncaught) and not sent: answer with a value that says what is wrong.
    */
   async respond<T = unknown>(topic: string, answer: (request: Message<T>) => unknown, options: RespondOptions = {}): Promise<Responder> {
     return respond(await this.join<T>(topic, options), answer, (request, payload) => this.reply(request, payload), options);
@@ -248,7 +249,7 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
   }
 
   /** Lists who is joined to a topic. */
-  members(topic: string, options: ListOptions = {}): Promise<Commands["members"]["result"]> {
+  async members(topic: string, options: ListOptions = {}): Promise<Commands["members"]["result"]> {
     return this.command("members", { ...split(topic), ...page(options) }, options);
   }
 
@@ -268,18 +269,18 @@ export class Bus extends Emitter<BusEvents> implements AsyncDisposable {
   }
 
   /** Shows one channel. */
-  channelInfo(topic: string, options: CallOptions = {}): Promise<Commands["channel_info"]["result"]> {
+  async channelInfo(topic: string, options: CallOptions = {}): Promise<Commands["channel_info"]["result"]> {
     return this.command("channel_info", split(topic), options);
   }
 
   /** Creates a channel; one that exists stays as it is. */
-  createChannel(topic: string, options: CallOptions & { description?: string | undefined } = {}): Promise<Commands["create_channel"]["result"]> {
+  async createChannel(topic: string, options: CallOptions & { description?: string | undefined } = {}): Promise<Commands["create_channel"]["result"]> {
     const { description } = options;
     return this.command("create_channel", { ...split(topic), ...(description !== undefined && { description }) }, options);
   }
 
   /** Deletes a channel with its history. */
-  deleteChannel(topic: string, options: CallOptions = {}): Promise<Commands["delete_channel"]["result"]> {
+  async deleteChannel(topic: string, options: CallOptions = {}): Promise<Commands["delete_channel"]["result"]> {
     return this.command("delete_channel", split(topic), options);
   }
 

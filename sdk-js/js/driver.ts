@@ -11,6 +11,9 @@ import type { PublishOptions } from "./types.js";
 /** Finds a token, each time that one is needed. */
 export type TokenProvider = () => string | Promise<string>;
 
+/** Bytes that may wait in the socket while more without an ack is taken. */
+const BACKLOG_BYTES = 1024 * 1024;
+
 /** A timer that comes later than this was held up: by a hidden tab, a sleeping machine, or a busy page. */
 const LATE_MS = 2_000;
 /** `setTimeout` wraps above this. */
@@ -69,6 +72,11 @@ export class Driver {
   /** Why the client is closed for good, where it is. */
   get fault(): Fault | undefined {
     return this.#fault;
+  }
+
+  /** Whether so much of what was sent has not left that what needs no ack is declined: nothing else bounds that. */
+  get isBehind(): boolean {
+    return (this.#socket?.backlog ?? 0) > BACKLOG_BYTES;
   }
 
   /** Gives the core one input, and carries out what comes of it. After the end it does nothing. */

@@ -39,14 +39,17 @@ export class Inboxes {
   read<T>(signal: AbortSignal | undefined, over: boolean): AsyncIterableIterator<Message<T>, undefined> {
     const reader: Reader = { messages: new Queue(), missed: 0 };
     const end = (): void => {
+      signal?.removeEventListener("abort", end);
       this.#readers.delete(reader);
       reader.messages.end();
       this.changed();
     };
-    if (over) reader.messages.end();
-    else this.#readers.add(reader);
+    if (over || signal?.aborted) reader.messages.end();
+    else {
+      this.#readers.add(reader);
+      signal?.addEventListener("abort", end);
+    }
     this.changed();
-    signal?.addEventListener("abort", end, { once: true });
     const inbox: AsyncIterableIterator<Message<T>, undefined> = {
       next: () => {
         const count = reader.missed;

@@ -94,6 +94,8 @@ export class Jobs<T = unknown> extends Emitter<JobsEvents> implements AsyncItera
   #id = -1;
   #start: JoinResult = { topics: [], complete: true };
   #ended: EndReason | undefined;
+  /** What nobody listened for when it came: nobody can before `join` gave this group. It is told when it is taken from the queue. */
+  readonly #untold = new WeakSet();
 
   /** @internal */
   constructor(driver: Driver, name: string, group: string) {
@@ -124,7 +126,7 @@ export class Jobs<T = unknown> extends Emitter<JobsEvents> implements AsyncItera
   /** Waits for the next job; `undefined` when the subscription has ended. */
   async next(): Promise<Job<T> | undefined> {
     for (;;) {
-      const { done, value } = await this.#queue.next();
+      const { done, value } = await this.#take();
       if (done) return undefined;
       if (value.type === "job") return value.job;
     }
@@ -144,7 +146,7 @@ export class Jobs<T = unknown> extends Emitter<JobsEvents> implements AsyncItera
   /** Jobs, gaps, and how many jobs were lost, in order. */
   items(): AsyncIterableIterator<WorkItem<T>, undefined> {
     const items: AsyncIterableIterator<WorkItem<T>, undefined> = {
-      next: () => this.#queue.next(),
+      next: () => this.#take(),
       return: () => Promise.resolve({ done: true, value: undefined }),
       [Symbol.asyncIterator]: () => items,
     };
@@ -191,12 +193,10 @@ export class Jobs<T = unknown> extends Emitter<JobsEvents> implements AsyncItera
       case "jobs_lost":
         // Those that nobody has read yet are somebody else's too.
         this.#queue.remove((item) => item.type === "job");
-        this.emit("lost", { jobs: event.jobs });
-        this.#queue.push({ type: "lost", jobs: event.jobs });
+        this.#item({ type: "lost", jobs: event.jobs });
         break;
       case "gap":
-        this.emit("gap", { topic: event.topic, gap: event.gap });
-        this.#queue.push({ type: "gap", topic: event.topic, gap: event.gap });
+        this.#item({ type: "gap", topic: event.topic, gap: event.gap });
         break;
       // What ordinary members are told.
       case "presence":
@@ -211,6 +211,22 @@ export class Jobs<T = unknown> extends Emitter<JobsEvents> implements AsyncItera
     this.#queue.end(endError(reason));
     this.#settleGone();
     this.emit("ended", reason);
+  }
+
+  async #take(): Promise<IteratorResult<WorkItem<T>, undefined>> {
+    const taken = await this.#queue.next();
+    if (!taken.done && taken.value.type !== "job" && this.#untold.delete(taken.value)) this.#announce(taken.value);
+    return taken;
+  }
+
+  #item(item: Exclude<WorkItem<T>, { type: "job" }>): void {
+    if (this.hears(item.type)) this.#announce(item);
+    else this.#untold.add(item);
+    this.#queue.push(item);
+  }
+
+  #announce({ type, ...facts }: Exclude<WorkItem<T>, { type: "job" }>): void {
+    this.emit(type, facts);
   }
 
   #job(message: Message<T>, delivery: number): Job<T> {

@@ -1,6 +1,5 @@
 /** Answering requests. */
 
-import { report } from "./emitter.js";
 import { Invalid } from "./errors.js";
 import type { JoinOptions, Topic } from "./topic.js";
 import type { Message } from "./types.js";
@@ -12,6 +11,12 @@ const ANSWERS_MAX = 64;
 export interface RespondOptions extends JoinOptions {
   /** Requests that are answered at the same time; 64 by default. */
   concurrency?: number | undefined;
+}
+
+/** Anybody can send a request that an answer fails on: it must not end the process, as an uncaught error does in Node. */
+function log(error: unknown): void {
+  if (typeof reportError === "function") reportError(error);
+  else console.error(error);
 }
 
 /** Answers requests until it is stopped; see {@link Bus.respond}. */
@@ -38,7 +43,7 @@ export function respond<T>(
         if (error instanceof Invalid) throw error;
       });
     } catch (error) {
-      report(error);
+      log(error);
     }
   };
   const all = async (): Promise<void> => {
@@ -51,7 +56,7 @@ export function respond<T>(
     await Promise.all(under);
   };
   const running = all().catch((error: unknown) => {
-    report(error);
+    log(error);
   });
   const stop = async (): Promise<void> => {
     await topic.leave();

@@ -4,6 +4,8 @@
 export interface WebSocketLike {
   send(data: string): void;
   close(code?: number): void;
+  /** Bytes that were sent and have not left. */
+  readonly bufferedAmount?: number;
   addEventListener(type: "open" | "message" | "close" | "error", listener: (event: never) => void): void;
 }
 
@@ -76,6 +78,11 @@ export class Socket {
 
   send(text: string): void {
     this.#socket.send(text);
+  }
+
+  /** Bytes that the platform holds because the network is slower. */
+  get backlog(): number {
+    return this.#socket.bufferedAmount ?? 0;
   }
 
   /** Closes, and tells nothing more. */

@@ -11,6 +11,8 @@ interface Entry {
   joined: Topic | Jobs;
   /** The join that waits for its answer. */
   waiting: { resolve(): void; reject(error: unknown): void } | undefined;
+  /** Lets go of the signal, which may outlive many subscriptions. */
+  unsign: () => void;
 }
 
 /** What the core tells of subscriptions. */
@@ -23,21 +25,22 @@ export class Subscriptions {
   /** Joins, and waits for the answer. An abort gives up the join, or leaves. */
   async join<T>(driver: Driver, joined: Topic<T> | Jobs<T>, options: Partial<JoinOptions & GroupOptions>): Promise<void> {
     const { signal } = options;
+    const leave = (): void => {
+      this.#entries.get(joined.id)?.waiting?.reject(signal?.reason);
+      void joined.leave();
+    };
+    const unsign = (): void => signal?.removeEventListener("abort", leave);
     const answered = new Promise<void>((resolve, reject) => {
       try {
         driver.input((engine, now) => {
           joined.begin(begin(engine, joined.name, options, now));
-          this.#entries.set(joined.id, { joined: joined as Topic | Jobs, waiting: { resolve, reject } });
+          this.#entries.set(joined.id, { joined: joined as Topic | Jobs, waiting: { resolve, reject }, unsign });
+          signal?.addEventListener("abort", leave);
         });
       } catch (error) {
         reject(thrown(error));
       }
     });
-    const leave = (): void => {
-      this.#entries.get(joined.id)?.waiting?.reject(signal?.reason);
-      void joined.leave();
-    };
-    signal?.addEventListener("abort", leave, { once: true });
     await answered;
   }
 
@@ -56,6 +59,7 @@ export class Subscriptions {
         break;
       case "ended":
         this.#entries.delete(event.sub);
+        entry.unsign();
         waiting?.reject(endError(event.reason) ?? new Closed({ reason: "closed" }));
         joined.end(event.reason);
         break;

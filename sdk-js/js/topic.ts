@@ -44,7 +44,7 @@ export type Item<T = unknown> =
 
 /** What a {@link Topic} can be listened to for. */
 export interface TopicEvents<T = unknown> {
-  /** A message. With a listener, and no reader, messages are not queued. */
+  /** A message. With a listener, and no reader, messages are not queued. Once it was read, what is not read on pauses it for listeners too. */
   message: Message<T>;
   /** Messages are missing; told before the first one after the hole. */
   gap: { topic: string; gap: Gap };
@@ -88,6 +88,8 @@ export class Topic<T = unknown> extends Emitter<TopicEvents<T>> implements Async
   #ended: EndReason | undefined;
   /** Gaps in place of messages that gave way, by topic. */
   readonly #conflated = new Map<string, Gap>();
+  /** What nobody listened for when it came: nobody can before `join` gave this topic. It is told when it is taken from the queue. */
+  readonly #untold = new WeakSet();
 
   /** @internal */
   constructor(host: TopicHost<T>, name: string, options: JoinOptions) {
@@ -162,8 +164,12 @@ export class Topic<T = unknown> extends Emitter<TopicEvents<T>> implements Async
 
   override on<Name extends keyof TopicEvents<T>>(name: Name, listener: (value: TopicEvents<T>[Name]) => void, options = {}): () => void {
     const stop = super.on(name, listener, options);
-    // What came before anybody read or listened.
-    if (name === "message" && !this.#reading) this.#flush();
+    // What came before anybody read or listened; after this turn, in which other listeners may be added.
+    if (name === "message") {
+      queueMicrotask(() => {
+        this.#flush();
+      });
+    }
     return stop;
   }
 
@@ -185,6 +191,7 @@ export class Topic<T = unknown> extends Emitter<TopicEvents<T>> implements Async
 
   /** Takes a run of messages. @internal */
   messages(messages: Message[], chars: number): void {
+    this.#flush();
     if (!this.hears("message")) {
       this.#chars += chars;
       this.#queue.pushAll(messages as Message<T>[]);
@@ -236,12 +243,14 @@ export class Topic<T = unknown> extends Emitter<TopicEvents<T>> implements Async
     for (;;) {
       const queued = this.#conflated.size > 0 ? this.#conflatedItem() : this.#shift();
       if (!queued) break;
+      this.#taken(queued);
       const value = choose(queued);
       if (value !== undefined) return Promise.resolve({ done: false, value });
     }
     return this.#queue.next().then((result) => {
       if (result.done) return { done: true, value: undefined };
       this.#chars -= this.#chars / (this.#queue.length + 1);
+      this.#taken(result.value);
       const value = choose(result.value);
       return value === undefined ? this.#next(choose) : { done: false, value };
     });
@@ -268,9 +277,22 @@ export class Topic<T = unknown> extends Emitter<TopicEvents<T>> implements Async
   }
 
   #item(item: Exclude<Item<T>, { type: "message" }>): void {
-    const { type, ...facts } = item;
+    this.#flush();
+    const heard = this.hears(item.type);
+    if (heard) this.#announce(item);
+    else this.#untold.add(item);
+    // Who comes and goes is for whoever hears of it: without a reader it would only pile up.
+    if (this.#reading || !(this.hears("message") || (heard && item.type === "presence"))) this.#push(item, 0);
+    this.#bound();
+  }
+
+  #announce({ type, ...facts }: Exclude<Item<T>, { type: "message" }>): void {
     this.emit(type, facts);
-    if (this.#reading || !this.hears("message")) this.#push(item, 0);
+  }
+
+  /** Tells what nobody had listened for, now that its turn has come. */
+  #taken(queued: Queued<T>): void {
+    if (queued.type !== "message" && this.#untold.delete(queued)) this.#announce(queued);
   }
 
   #push(queued: Queued<T>, chars: number): void {
@@ -278,12 +300,15 @@ export class Topic<T = unknown> extends Emitter<TopicEvents<T>> implements Async
     this.#queue.push(queued);
   }
 
+  /** Gives listeners what waits for them. */
   #flush(): void {
-    for (let queued = this.#queue.shift(); queued; queued = this.#queue.shift()) {
+    // A listener may take itself away, or begin to read.
+    while (!this.#reading && this.hears("message")) {
+      const queued = this.#conflatedItem() ?? this.#shift();
+      if (!queued) return;
       if (queued.type === "message") this.emit("message", queued);
+      else this.#taken(queued);
     }
-    this.#chars = 0;
-    this.#drained();
   }
 
   /** Keeps the queue within its bound: pauses, or lets the oldest give way. */

@@ -73,7 +73,7 @@ void test("two tabs talk, and a page that goes is noticed", { skip }, async () =
     await page.waitForFunction(() => window.received.includes("from one") && window.received.includes("from two"));
   }
   await using other = await connect(server.url);
-  assert.equal((await other.members("page:talk")).members.length, 2);
+  await until("two members", async () => (await other.members("page:talk")).members.length === 2);
   await one.close();
   await until("one member is left", async () => (await other.members("page:talk")).members.length === 1);
   await two.close();

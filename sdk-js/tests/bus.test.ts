@@ -112,7 +112,8 @@ void test("private messages and broadcasts come to the inbox", async () => {
   await bob.broadcast("to everybody");
   const got: string[] = [];
   for await (const message of inbox) if (got.push(message.payload) === 4) break;
-  assert.deepEqual(got, ["to the client", "to the user", "to the room", "to everybody"]);
+  // No order is promised between targets.
+  assert.deepEqual([...got].sort(), ["to everybody", "to the client", "to the room", "to the user"]);
   assert.deepEqual(heard, got);
   await assert.rejects(bob.private("c_zzzzzzzzzz", 1), (error) => error instanceof Rejected && error.code === "no_recipient");
 });
@@ -162,7 +163,8 @@ void test("patterns, presence and listings", async () => {
   await other.publish(`${room}:eu.one`, 1);
   await other.publish(`${room}:us.one`, 2);
   await other.publish(`${room}:eu.two`, 3);
-  assert.deepEqual((await take(pattern, 2)).map((message) => `${message.channel} ${message.payload}`), ["eu.one 1", "eu.two 3"]);
+  // No order is promised between topics.
+  assert.deepEqual((await take(pattern, 2)).map((message) => `${message.channel} ${message.payload}`).sort(), ["eu.one 1", "eu.two 3"]);
   assert.equal((await bus.members(`${room}:eu.one`)).members.some((member) => member.name === "other"), true);
   await one.leave();
   await until("both presence events", () => presence.length >= 2);
@@ -273,14 +275,18 @@ void test("a cut connection resumes: every message once, in order, without a gap
   topic.on("gap", ({ gap }) => gaps.push(gap));
   const identity = bus.client;
   const reading = take(topic, 300);
+  let cuts = 0;
   for (let n = 0; n < 300; n += 1) {
     await publisher.publish(name, n);
-    if (n % 60 === 30) wire.cut();
+    if (n % 60 !== 30) continue;
+    await until("there is something to cut", () => wire.accepted > cuts && bus.state === "connected");
+    wire.cut();
+    cuts += 1;
   }
   assert.deepEqual((await reading).map((message) => message.payload), Array.from({ length: 300 }, (_, n) => n));
   assert.deepEqual(gaps, []);
   assert.equal(bus.client, identity, "the identity is resumed");
-  assert.ok(wire.accepted >= 5);
+  assert.ok(wire.accepted > cuts && cuts === 5, `${wire.accepted} connections, ${cuts} cuts`);
 });
 
 void test("publishes while the wire is down are sent once it is back, in order and once", async () => {
@@ -304,6 +310,8 @@ void test("a server that lost its memory is told as a gap, and delivery goes on"
   await using bus = await connect(own.url, { backoff: { baseMs: 5, capMs: 50 } });
   const topic = await bus.join<string>("a:b");
   await topic.publish("before");
+  // The ack may be here before the message, which would die with the server.
+  assert.equal((await topic.next())?.payload, "before");
   const states: string[] = [];
   bus.on("state", (state) => states.push(state));
   const resumed = topic.once("resumed");
@@ -313,9 +321,9 @@ void test("a server that lost its memory is told as a gap, and delivery goes on"
   const items: string[] = [];
   for await (const item of topic.items()) {
     items.push(item.type === "gap" ? `gap ${item.gap.reason}` : item.type === "message" ? item.message.payload : item.type);
-    if (items.length === 3) break;
+    if (items.length === 2) break;
   }
-  assert.deepEqual(items, ["before", "gap epoch_changed", "after"]);
+  assert.deepEqual(items, ["gap epoch_changed", "after"]);
   assert.ok(states.includes("waiting") && states.at(-1) === "connected", states.join());
   assert.ok(bus.lastLoss);
 });
@@ -403,11 +411,12 @@ void test("listeners get messages as they come, also those from before they list
   await using bus = await connect(server.url);
   const topic = await bus.join<number>(fresh());
   await topic.publish(1);
-  await until("it waits in the queue", async () => (await bus.ping()) >= 0);
+  await bus.ping();
   const heard: number[] = [];
-  const stop = topic.on("message", (message) => heard.push(message.payload));
+  topic.on("message", (message) => heard.push(message.payload));
   await topic.publish(2);
-  stop();
+  // An ack may be here before its message.
+  await until("both", () => heard.length === 2);
   assert.deepEqual(heard, [1, 2]);
 });
 

@@ -71,6 +71,10 @@ fn configure(mut builder: Builder, options: &Bound<'_, PyDict>) -> PyResult<(Bui
             "publish_timeout" => builder.publish_timeout(seconds(value.extract()?)?),
             "in_flight" => builder.in_flight(value.extract()?, 16 * 1024 * 1024),
             "batch" => builder.batch(value.extract()?),
+            "root_certificates" => match value.extract::<Vec<u8>>() {
+                Ok(pem) => builder.root_certificates(pem),
+                Err(_) => builder.root_certificates(value.extract::<String>()?),
+            },
             "token_provider" => {
                 let (wanted, wishes) = mpsc::channel::<TokenReply>(1);
                 tokens = Some(Tokens { wishes: Arc::new(tokio::sync::Mutex::new(wishes)), open: Mutex::new(None) });

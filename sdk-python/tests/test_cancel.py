@@ -119,13 +119,16 @@ async def test_every_call_keeps_to_a_time_out(arqonbus_fresh_server: Server, roo
 async def test_a_cancelled_join_leaves_again(arqonbus_fresh_server: Server, room: str) -> None:
     url = arqonbus_fresh_server.url
     async with arqonbus.connect(url) as bus, arqonbus.connect(url) as other:
+        # The channel is there, also before the join is.
+        await other.publish(f"{room}:a", 0)
         with standing_still(arqonbus_fresh_server):
             joining = asyncio.ensure_future(_awaited(bus.join(f"{room}:a")))
             await asyncio.sleep(0)
             joining.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await joining
-        await bus.ping()
+        # After the join, which the same connection asked for.
+        await bus.members(f"{room}:a")
         async with asyncio_timeout(20):
             while await other.members(f"{room}:a"):
                 await asyncio.sleep(0.01)

@@ -23,11 +23,11 @@ def run(*args: str, stdin: str | None = None) -> "subprocess.CompletedProcess[st
 def test_pub_and_sub(arqonbus_server: Server, room: str) -> None:
     url = ["--url", arqonbus_server.url]
     assert run("pub", *url, f"{room}:a", '{"text":"hi"}').returncode == 0
-    assert run("pub", *url, f"{room}:a", stdin="1\n\nplain words\n[true]\n").returncode == 0
-    ended = run("sub", *url, f"{room}:a", "--replay", "10", "--count", "4")
-    assert (ended.returncode, ended.stdout) == (0, '{"text":"hi"}\n1\n"plain words"\n[true]\n')
+    assert run("pub", *url, f"{room}:a", stdin="1\n\nplain words\nNaN\n[true]\n").returncode == 0
+    ended = run("sub", *url, f"{room}:a", "--replay", "10", "--count", "5")
+    assert (ended.returncode, ended.stdout) == (0, '{"text":"hi"}\n1\n"plain words"\n"NaN"\n[true]\n')
     envelope = json.loads(run("sub", *url, f"{room}:a", "--replay", "1", "--count", "1", "--envelope").stdout)
-    assert (envelope["type"], envelope["seq"], envelope["payload"]) == ("message", 4, [True])
+    assert (envelope["type"], envelope["seq"], envelope["payload"]) == ("message", 5, [True])
 
 
 def test_exit_codes() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,8 +20,15 @@ from test_recovery import Proxy
 
 @pytest.fixture(scope="module")
 def impatient_server() -> Generator[Server, None, None]:
-    """A server whose jobs come back after a second, and are dead after three times."""
-    with Server("--set", "groups.ack_timeout_ms=1000", "--set", "groups.deliveries_max=3") as server:
+    """A server whose jobs come back after a second."""
+    with Server("--set", "groups.ack_timeout_ms=1000") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def strict_server() -> Generator[Server, None, None]:
+    """A server whose jobs are dead after three times."""
+    with Server("--set", "groups.deliveries_max=3") as server:
         yield server
 
 
@@ -94,8 +102,8 @@ async def test_what_is_given_back_comes_again(arqonbus_server: Server, room: str
         assert (await anext(jobs)).payload == 2
 
 
-async def test_a_block_settles_its_job_by_how_it_ends(impatient_server: Server, room: str) -> None:
-    async with workers(impatient_server.url, f"{room}:new", 1) as (jobs,), arqonbus.connect(impatient_server.url) as bus:
+async def test_a_block_settles_its_job_by_how_it_ends(strict_server: Server, room: str) -> None:
+    async with workers(strict_server.url, f"{room}:new", 1) as (jobs,), arqonbus.connect(strict_server.url) as bus:
         async with bus.join(f"{room}:new.dead") as dead:
             await bus.publish(f"{room}:new", "fails")
             await bus.publish(f"{room}:new", "works")
@@ -241,8 +249,8 @@ async def test_what_cannot_be_joined(arqonbus_server: Server, room: str) -> None
                 await bus.join(f"{room}:a", group="g")
 
 
-def test_jobs_without_asyncio(impatient_server: Server, room: str) -> None:
-    with sync.connect(impatient_server.url) as bus:
+def test_jobs_without_asyncio(strict_server: Server, room: str) -> None:
+    with sync.connect(strict_server.url) as bus:
         jobs = bus.join(f"{room}:new", group="workers", max_in_flight=4)
         assert (jobs.topic, jobs.group, jobs.state["max_in_flight"], jobs.start.seq) == (f"{room}:new", "workers", 4, 0)
         with jobs:
@@ -265,5 +273,10 @@ def test_jobs_without_asyncio(impatient_server: Server, room: str) -> None:
             item.nack(dead=True)
             with pytest.raises(NotHeld):
                 item.ack()
+        # The letter is stored after the answer.
+        deadline = time.monotonic() + 20
+        while bus.channel_info(f"{room}:new")["groups"][0]["pending"]:  # pyright: ignore[reportTypedDictNotRequiredAccess]
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         dead = [message.payload for message in bus.history(f"{room}:new.dead")]
         assert dead == [{"n": 3}]

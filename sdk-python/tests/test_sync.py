@@ -277,8 +277,8 @@ def test_ctrl_c_interrupts_a_wait(arqonbus_server: Server, room: str) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # also where whoever runs this ignores Ctrl-C
         import arqonbus.sync as arqonbus
         with arqonbus.connect({arqonbus_server.url!r}) as bus, bus.join("{room}:a") as topic:
-            print("ready", flush=True)
             try:
+                print("ready", flush=True)
                 for message in topic:
                     pass
             except KeyboardInterrupt:
@@ -287,7 +287,6 @@ def test_ctrl_c_interrupts_a_wait(arqonbus_server: Server, room: str) -> None:
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        time.sleep(0.1)
         os.kill(process.pid, signal.SIGINT)
         assert process.communicate(timeout=20)[0] == "memory\n"
         assert process.returncode == 0

@@ -222,9 +222,53 @@ async fn nobody_listening_is_an_error_at_once() {
     drop(listener);
     let error = Client::connect(format!("ws://{address}")).await.unwrap_err();
     assert!(matches!(&error, Error::Closed(Fault::Unreachable(_))), "{error}");
-    for bad in ["not a url", "http://127.0.0.1:1", "ws://"] {
-        assert!(Client::connect(bad).await.is_err(), "{bad}");
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_refused_without_an_attempt() {
+    for bad in
+        ["", "not a url", "ws://", "ws://:9100", "127.0.0.1:9100", "ftp://127.0.0.1", "ws://127.0.0.1:99999", "ws://[::1]:", "ws://a b", "/v1/ws"]
+    {
+        let error = Client::builder(bad).first_attempts(0).connect().await.unwrap_err();
+        assert!(matches!(&error, Error::Invalid(why) if why.contains("ws://host:port")), "{bad:?}: {error}");
     }
+    let server = Server::start().await;
+    for good in [server.url(), server.url().replace("ws:", "http:"), server.url() + "/v1/ws?x=1"] {
+        Client::connect(good).await.unwrap();
+    }
+}
+
+/// The task of a client ends with the runtime that it was begun in: whoever has the client elsewhere hears of it.
+#[tokio::test]
+async fn a_client_whose_runtime_is_gone_is_closed() {
+    let server = Server::start().await;
+    let url = server.url();
+    let mute = Client::connect(&url).await.unwrap();
+    let mut asked = mute.join("a:mute").await.unwrap();
+    let (given, got) = tokio::sync::oneshot::channel();
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = Client::connect(url).await.unwrap();
+            let subscription = client.join("a:b").await.unwrap();
+            assert!(given.send((client, subscription)).is_ok());
+            ended.await.unwrap();
+        });
+    });
+    let (client, mut subscription) = got.await.unwrap();
+    let asking = tokio::spawn({
+        let client = client.clone();
+        async move { client.request("a:mute", &1).timeout(Duration::from_secs(60)).await }
+    });
+    asked.message().await.unwrap();
+    end.send(()).unwrap();
+    assert!(matches!(asking.await.unwrap(), Err(Error::Unknown)), "it was sent, and never answered");
+    eventually("the end of the client", || client.state() == State::Closed).await;
+    let error = client.publish("a:b", &1).await.unwrap_err();
+    assert!(matches!(error, Error::Closed(_)), "{error}");
+    assert!(matches!(subscription.recv().await, Some(Item::Ended(EndReason::Closed(_)))));
+    client.drain().await;
 }
 
 #[tokio::test]

@@ -231,7 +231,10 @@ fn exit_codes_say_what_went_wrong() {
         (&["sub", "a:*", "--since", "k3:1"], 2, "one, without *"),
         (&["sub", "a:b", "--since", "1"], 2, "expected epoch:seq"),
         (&["sub"], 2, "required"),
+        (&["pub", "a:b", "-", "-n", "3"], 2, "--count"),
         (&["nonsense"], 2, "unrecognized"),
+        (&["ping", "--url", "127.0.0.1:9100"], 2, "ws://host:port"),
+        (&["ping", "--url", "ws://127.0.0.1:99999"], 2, "ws://host:port"),
         (&["ping", "--url", "ws://127.0.0.1:1"], 3, "cannot connect"),
         (&["request", "m:mute", "1", "--timeout", "0.3"], 4, "may have been done"),
     ] {
@@ -241,6 +244,16 @@ fn exit_codes_say_what_went_wrong() {
     }
     signal("-TERM", mute.id());
     end(mute);
+}
+
+/// Topics live in different parts of the bus, and their refusals come from there.
+#[test]
+fn without_acks_refusals_are_told_wherever_the_topic_lives() {
+    let bus = Bus::start(&["--set", "create=\"explicit\"", "--set", "shards=4"]);
+    for number in 0..16 {
+        let (code, _, err) = bus.run(&["pub", &format!("no:where{number}"), "1", "--no-ack"]);
+        assert!(code == Some(1) && err.contains("unknown_channel"), "{number}: {code:?} {err}");
+    }
 }
 
 #[test]

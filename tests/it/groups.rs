@@ -70,7 +70,7 @@ async fn members_share_what_ordinary_ones_all_get() {
 
 #[tokio::test]
 async fn what_a_lost_member_held_and_what_ran_out_of_time_is_given_to_another() {
-    let server = Server::with(|config| config.groups.ack_timeout_ms = 100);
+    let server = Server::with(|config| config.groups.ack_timeout_ms = 1_000);
     let mut first = member(&server, json!({"max_in_flight": 1})).await;
     let mut publisher = Peer::connect(&server).await;
     publisher.publish("a:b", json!("work")).await;

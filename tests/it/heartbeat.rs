@@ -5,7 +5,7 @@ use serde_json::json;
 
 #[tokio::test]
 async fn g16_a_peer_without_a_sign_of_life_is_closed_and_others_are_not() {
-    let server = Server::with(|config| config.heartbeat_ms = 100);
+    let server = Server::with(|config| config.heartbeat_ms = 500);
     let mut mute = Peer::connect(&server).await;
     mute.answers_pings = false;
     let mut alive = Peer::connect(&server).await;
@@ -21,7 +21,7 @@ async fn g16_a_peer_without_a_sign_of_life_is_closed_and_others_are_not() {
 
 #[tokio::test]
 async fn any_byte_is_a_sign_of_life() {
-    let server = Server::with(|config| config.heartbeat_ms = 100);
+    let server = Server::with(|config| config.heartbeat_ms = 500);
     let mut mute = Peer::connect(&server).await;
     mute.answers_pings = false;
     let mut chatty = Peer::connect(&server).await;

@@ -41,6 +41,26 @@ async fn several_envelopes_are_answered_in_their_order() {
     assert_eq!(answers[2]["result"]["messages"].as_array().unwrap().len(), 1);
 }
 
+/// `application/json` is one envelope, whatever its lines; every other type is one envelope a line.
+#[tokio::test]
+async fn the_type_of_a_body_says_how_it_is_cut() {
+    let server = Server::start();
+    let ping = r#"{"type":"command","command":"ping"}"#;
+    let (lines, spread) = (format!("{ping}\n{ping}\n"), ping.replace(',', ",\r\n"));
+    for (kind, body, answers) in [
+        ("application/x-ndjson", &lines, 2),
+        ("application/jsonl", &lines, 2),
+        ("application/json", &spread, 1),
+        ("Application/JSON ; charset=utf-8", &spread, 1),
+    ] {
+        let length = body.len();
+        let head = format!("POST {PATH} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n");
+        let answer = http::raw(server.address(), format!("{head}{body}").as_bytes()).await.expect("an answer");
+        assert_eq!((answer.status, answer.lines().len()), (200, answers), "{kind}: {answer:?}");
+        assert!(answer.lines().iter().all(|line| line["status"] == "ok"), "{kind}: {answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_single_refusal_has_the_status_of_its_code() {
     let server = Server::with(|config| config.limits.envelope_bytes = 2_000);

@@ -113,6 +113,26 @@ async fn three_malformed_envelopes_in_a_row_close_4000() {
     }
 }
 
+/// A text that was cut within a character, or a tree that is too deep, is the application's; a client that relays it goes on.
+#[tokio::test]
+async fn payloads_that_are_refused_do_not_close_the_connection() {
+    let server = Server::start();
+    let mut peer = Peer::connect(&server).await;
+    let deep = format!("{}1{}", "[".repeat(40), "]".repeat(40));
+    for (payload, headers, expected) in [
+        (r#""\ud83d""#, "{}", "invalid_json"),
+        (r#"{"a":1,"a":2}"#, "{}", "invalid_json"),
+        (deep.as_str(), "{}", "too_deep"),
+        ("1", r#"{"number":1}"#, "invalid_envelope"),
+    ] {
+        for _ in 0..4 {
+            peer.send_text(&format!(r#"{{"type":"message","id":"m","room":"a","channel":"b","headers":{headers},"payload":{payload}}}"#)).await;
+            assert_eq!(code(&peer.response("m").await), expected, "{payload}");
+        }
+    }
+    peer.settle().await;
+}
+
 #[tokio::test]
 async fn connections_over_the_cap_get_503() {
     let server = Server::with(|config| config.limits.connections = 3);

@@ -125,15 +125,3 @@ async fn n06_n09_n10_n12_are_red_where_other_nodes_are_not_told() {
     says(&identity, "whoever resumes elsewhere leaves here");
     says(&patterns, "all of the new one");
 }
-
-/// Work groups are kept in memory only: on Redis a group would be another one on each node.
-#[tokio::test]
-async fn a_group_is_refused_and_the_channel_is_not() {
-    let (_redis, config) = quick_redis().await;
-    let node = node(&config, None);
-    let mut peer = Peer::connect(&node).await;
-    assert_eq!(peer.refused("join_channel", json!({"room": "jobs", "channel": "mail", "group": "senders"})).await, "unsupported");
-    peer.join("jobs:mail").await;
-    peer.publish("jobs:mail", json!(1)).await;
-    assert_eq!(peer.payloads(1).await, [json!(1)]);
-}

@@ -117,7 +117,8 @@ async def _sub(arguments: argparse.Namespace) -> int:
 
 def _payload(text: str) -> object:
     try:
-        return json.loads(text)
+        # NaN and infinity, which Python reads, are no JSON: `int` refuses them.
+        return json.loads(text, parse_constant=int)
     except ValueError:
         return text.rstrip("\r\n")
 

@@ -41,6 +41,8 @@ class ConnectOptions(TypedDict, total=False):
     """Publishes that may be queued or unacknowledged."""
     batch: bool
     """Whether a frame may hold several envelopes; it saves both sides work."""
+    root_certificates: str | bytes
+    """Authorities to believe at `wss://` beside those of the web, in PEM."""
 
 
 class SendOptions(TypedDict, total=False):

@@ -11,7 +11,7 @@ use tokio::time::Duration;
 
 use super::clock::{Clock, seed};
 use super::driver::{Driver, Lines, Shared};
-use super::{Client, Error};
+use super::{Client, Error, socket};
 use crate::core::{Backoff, Config, Core, Fault, State};
 
 /// Publishes that wait between handles and driver; past it callers wait.
@@ -33,11 +33,19 @@ pub struct Builder {
     config: Config,
     provider: Option<TokenProvider>,
     user: Option<String>,
+    #[cfg(feature = "tls")]
+    root_certificates: Vec<u8>,
 }
 
 impl Builder {
     pub(crate) fn new(url: String) -> Self {
-        Self { config: Config::new(url), provider: None, user: None }
+        Self {
+            config: Config::new(url),
+            provider: None,
+            user: None,
+            #[cfg(feature = "tls")]
+            root_certificates: Vec::new(),
+        }
     }
 
     /// Gives credentials that do not change.
@@ -91,6 +99,13 @@ impl Builder {
         self
     }
 
+    /// Believes these authorities too at `wss://`, a text in PEM: for a bus behind a proxy whose certificate is of your own making.
+    #[cfg(feature = "tls")]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.root_certificates = pem.into();
+        self
+    }
+
     /// Sets how long to wait between attempts.
     pub fn backoff(mut self, base: Duration, cap: Duration) -> Self {
         self.config.backoff = Backoff { base_ms: millis(base), cap_ms: millis(cap) };
@@ -138,9 +153,14 @@ impl Builder {
     /// Connects, and waits until the two sides have introduced themselves.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for options that cannot be sent, [`Error::Closed`] with the fault where no connection came about.
+    /// [`Error::Invalid`] for an address that is none and options that cannot be sent, [`Error::Closed`] with the fault where no connection came about.
     pub async fn connect(mut self) -> Result<Client, Error> {
+        self.config.url = socket::address(&self.config.url)?;
         self.config.user = self.user.take().map(|user| user.parse::<UserId>()).transpose()?;
+        #[cfg(feature = "tls")]
+        let trust = Some(super::tls::connector(&self.root_certificates)?);
+        #[cfg(not(feature = "tls"))]
+        let trust = None;
         let clock = Clock::start();
         self.config.unix_ms_at_zero = Clock::unix_ms();
         let (work, work_line) = mpsc::channel(WORK_LINE);
@@ -156,7 +176,7 @@ impl Builder {
         let mut core = Core::new(self.config, seed());
         core.connect(clock.now());
         let lines = Lines { work: work_line, control: control_line, attention: attention_line };
-        tokio::spawn(Driver::new(core, clock, Arc::clone(&shared), self.provider, lines));
+        tokio::spawn(Driver::new(core, clock, Arc::clone(&shared), self.provider, trust, lines));
         let client = Client { work, control, attention, shared };
         client.first_connection().await?;
         Ok(client)

@@ -17,13 +17,14 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 
 pub(crate) use lines::{Control, Lines, Work};
 
-use super::Identity;
 use super::builder::{TokenProvider, TokenWait};
 use super::clock::Clock;
-use super::queue::Queue;
-use super::socket::{self, Closing, Opening, Socket};
+use super::queue::{Item, Queue};
+use super::socket::{self, Closing, Opening, Socket, Trust};
+use super::{Error, Identity};
 use crate::Message;
-use crate::core::{CallId, Core, Fault, Output, State, SubscriptionId};
+use crate::core::{CallId, Core, EndReason, Fault, Output, State, SubscriptionId};
+use deliver::answer;
 use lines::Reply;
 
 /// Turns before the driver lets other tasks of its thread run.
@@ -51,6 +52,7 @@ pub(crate) struct Driver {
     clock: Clock,
     shared: Arc<Shared>,
     provider: Option<TokenProvider>,
+    trust: Trust,
     work: mpsc::Receiver<Work>,
     control: mpsc::Receiver<Control>,
     attention: mpsc::Receiver<()>,
@@ -80,13 +82,14 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(core: Core, clock: Clock, shared: Arc<Shared>, provider: Option<TokenProvider>, lines: Lines) -> Self {
+    pub(crate) fn new(core: Core, clock: Clock, shared: Arc<Shared>, provider: Option<TokenProvider>, trust: Trust, lines: Lines) -> Self {
         let Lines { work, control, attention } = lines;
         Self {
             core,
             clock,
             shared,
             provider,
+            trust,
             work,
             control,
             attention,
@@ -142,7 +145,7 @@ impl Driver {
         let mut progress = false;
         loop {
             match self.core.poll_output() {
-                Output::Open { url } => self.opening = Some(socket::open(url)),
+                Output::Open { url } => self.opening = Some(socket::open(url, self.trust.clone())),
                 Output::Transmit(text) => {
                     self.outgoing_bytes += text.len();
                     self.outgoing.push_back(Frame::text(text));
@@ -203,6 +206,31 @@ impl Driver {
         }
         self.core.handle_timeout(self.clock.now().max(until));
         true
+    }
+}
+
+impl Drop for Driver {
+    /// A task that ends before its client is closed, with its runtime or by a panic, leaves nobody who waits for it.
+    fn drop(&mut self) {
+        if self.core.state() == State::Closed {
+            return;
+        }
+        // What the core had taken may have been sent.
+        forget(&mut self.publishes);
+        forget(&mut self.requests);
+        forget(&mut self.commands);
+        forget(&mut self.settlings);
+        let fault = self.shared.fault.get_or_init(|| Fault::Unreachable("the task of this client has ended".to_owned()));
+        for queue in self.subscriptions.values().map(|joined| &joined.queue).chain(&self.inboxes) {
+            queue.push(Item::Ended(EndReason::Closed(fault.clone())));
+        }
+        self.shared.state.send_replace(State::Closed);
+    }
+}
+
+fn forget<T>(calls: &mut HashMap<CallId, Reply<T>>) {
+    for (_, reply) in calls.drain() {
+        answer(reply, Err(Error::Unknown));
     }
 }
 

@@ -11,6 +11,8 @@ mod queue;
 mod respond;
 mod socket;
 mod subscription;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::sync::Arc;
 

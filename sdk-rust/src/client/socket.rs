@@ -11,14 +11,17 @@ use tokio::net::TcpStream;
 use tokio::time::{Duration, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::{Error as WsError, UrlError};
-use tokio_tungstenite::tungstenite::http::{HeaderValue, Response, header};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, Request, Response, Uri, header};
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message as Frame, protocol::WebSocketConfig};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 
+use super::Error;
 use crate::core::OpenError;
 
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// Whom to believe at `wss://`; nobody without the feature `tls`.
+pub(crate) type Trust = Option<Connector>;
 pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Socket, OpenError>> + Send>>;
 pub(crate) type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -27,16 +30,41 @@ const INBOUND_FRAME_BYTES_MAX: usize = 16 * FRAME_BYTES_MAX;
 /// How long the other side may take to answer a close frame.
 const GOODBYE: Duration = Duration::from_secs(2);
 
+/// The address to dial: `http` stands for `ws`. What names no host, or a port that there cannot be, is refused before anything is dialled.
+pub(crate) fn address(url: &str) -> Result<String, Error> {
+    let invalid = || Error::Invalid(format!("an address is ws://host:port or wss://host:port, and not {url:?}"));
+    let uri: Uri = url.parse().map_err(|_| invalid())?;
+    let (Some("ws" | "wss" | "http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(invalid()) };
+    let after_host = authority.as_str().rsplit('@').next().and_then(|place| place.strip_prefix(authority.host()));
+    if authority.host().is_empty() || (after_host != Some("") && authority.port_u16().is_none()) {
+        return Err(invalid());
+    }
+    Ok(url.strip_prefix("http").map_or_else(|| url.to_owned(), |rest| format!("ws{rest}")))
+}
+
 /// Opens a WebSocket.
-pub(crate) fn open(url: String) -> Opening {
+pub(crate) fn open(url: String, trust: Trust) -> Opening {
     Box::pin(async move {
         let mut request = url.into_client_request().map_err(|error| open_error(&error))?;
         request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
         let config = WebSocketConfig::default().max_frame_size(Some(INBOUND_FRAME_BYTES_MAX)).max_message_size(Some(INBOUND_FRAME_BYTES_MAX));
         // Nagle's delay would hold back the last frame of every batch.
-        let (socket, _) = connect_async_with_config(request, Some(config), true).await.map_err(|error| open_error(&error))?;
+        let connected = connect(request, config, trust).await;
+        let (socket, _) = connected.map_err(|error| open_error(&error))?;
         Ok(socket)
     })
+}
+
+type Connected = Result<(Socket, Response<Option<Vec<u8>>>), WsError>;
+
+#[cfg(feature = "tls")]
+async fn connect(request: Request<()>, config: WebSocketConfig, trust: Trust) -> Connected {
+    tokio_tungstenite::connect_async_tls_with_config(request, Some(config), true, trust).await
+}
+
+#[cfg(not(feature = "tls"))]
+async fn connect(request: Request<()>, config: WebSocketConfig, _: Trust) -> Connected {
+    tokio_tungstenite::connect_async_with_config(request, Some(config), true).await
 }
 
 /// Sends what is left and a close frame, and waits a moment for the answer, so that nothing sent is lost to a reset.

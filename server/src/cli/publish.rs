@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::IsTerminal as _;
 
-use arqonbus_client::{Client, Publish, Receipt};
+use arqonbus_client::{Client, Error, Publish, Receipt};
 use arqonbus_protocol::Target;
 use clap::Args;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
@@ -96,6 +96,9 @@ const WINDOW: usize = 256;
 
 /// Runs it.
 pub(super) async fn run(args: &PubArgs, client: &Client) -> Result<(), Failure> {
+    if args.payload == "-" && args.count != 1 {
+        return Err(Failure::Usage("--count is for a payload, and not for the lines of standard input".into()));
+    }
     let mut refusals = client.refusals();
     let mut payloads = Payloads::of(args);
     let mut waiting: VecDeque<Receipt> = VecDeque::new();
@@ -115,13 +118,25 @@ pub(super) async fn run(args: &PubArgs, client: &Client) -> Result<(), Failure> 
         acknowledge(&mut waiting, args).await?;
     }
     if args.no_ack {
-        // A refusal comes before the answer to what is asked after it.
-        client.ping().await?;
+        settle(args.target, client).await?;
         if let Ok(refusal) = refusals.try_recv() {
             return Err(Failure::Failed(format!("rejected: {refusal}")));
         }
     }
     Ok(())
+}
+
+/// Waits until all is done that was sent to `target`. Its refusals come before the answer to what is asked of the same part of the bus after
+/// it; of which that is a topic's own, or else all parts.
+async fn settle(target: Target, client: &Client) -> Result<(), Failure> {
+    let asked = match target {
+        Target::Topic(topic) => client.channel_info(topic.to_string()).await.map(drop),
+        Target::Room(_) | Target::Client(_) | Target::User(_) | Target::Everyone => client.status().await.map(drop),
+    };
+    match asked {
+        Ok(()) | Err(Error::Rejected(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Waits for the oldest acknowledgement and prints it.

@@ -136,6 +136,7 @@ impl Config {
             deliveries_max: groups.deliveries_max,
             pending_max: self.limits.group_pending,
             pending_bytes_max: self.log_settings(topic).bytes_max,
+            forget_ms: groups.forget_ms,
         }
     }
 

@@ -217,6 +217,8 @@ impl Peers {
             Then::Members { asked, args, own } => self.members(&asked, &args, own, answers, complete),
             Then::Info { asked, mut own } => {
                 own.members += counts(&answers).sum::<u64>();
+                let abroad = answers.iter().filter_map(|(_, answer)| if let Answer::Watch(Some(here)) = answer { Some(&here.groups) } else { None });
+                super::merge::groups(&mut own, abroad.flatten());
                 own.incomplete = !complete;
                 self.to(asked.conn, encode_ok(&asked.request_id, &own));
             }

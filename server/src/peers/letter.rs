@@ -1,7 +1,8 @@
 //! What nodes write to each other, as text: questions, answers, news, signs of life.
 
 use arqonbus_protocol::{
-    ChannelSummary, ClientId, ListChannelsArgs, ListRoomsArgs, Member, MembersArgs, NodeStatus, Pattern, Position, Presence, Room, Topic, UserId,
+    ChannelSummary, ClientId, Group, ListChannelsArgs, ListRoomsArgs, Member, MembersArgs, NodeStatus, Pattern, Position, Presence, Room, Topic,
+    UserId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -137,6 +138,20 @@ pub(crate) struct MembersHere {
     pub(crate) count: u64,
     /// The members; empty unless they were asked for.
     pub(crate) list: Vec<Presence>,
+    /// Its work groups.
+    #[serde(default)]
+    pub(crate) groups: Vec<GroupHere>,
+}
+
+/// A work group as one node knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GroupHere {
+    pub(crate) group: Group,
+    /// Members here.
+    pub(crate) members: u64,
+    /// Of all nodes, as this one heard last.
+    pub(crate) pending: u64,
+    pub(crate) cursor: Position,
 }
 
 /// What became of a message to somebody.

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use arqonbus_protocol::{NodeStatus, Room};
+use arqonbus_protocol::{ChannelInfoResult, GroupSummary, NodeStatus, Room};
 
-use super::letter::{Answer, Question, RoomPart};
+use super::letter::{Answer, GroupHere, Question, RoomPart};
 use crate::commands::{merge_status, page_len};
 use crate::fanout::{Part, StatusPart};
 use crate::shared::Shared;
@@ -60,6 +60,24 @@ pub(crate) fn node_status(shared: &Shared, parts: &[StatusPart]) -> NodeStatus {
         joins: status.joins,
         storage: status.storage.state,
     }
+}
+
+/// Adds what other nodes know of a channel's groups: members are of each node, and of the rest the latest word counts. Within an epoch the cursor only
+/// goes on, and with one cursor what is pending only becomes less.
+pub(super) fn groups<'a>(own: &mut ChannelInfoResult, abroad: impl Iterator<Item = &'a GroupHere>) {
+    let gone = own.first_seq.map_or(own.head.seq, |first| first - 1);
+    for there in abroad {
+        let at = if there.cursor.epoch == own.head.epoch { there.cursor.seq.clamp(gone, own.head.seq) } else { gone };
+        let found = GroupSummary { group: there.group, members: there.members, pending: there.pending, lag: own.head.seq - at };
+        match own.groups.iter_mut().find(|group| group.group == there.group) {
+            Some(group) => {
+                group.members += found.members;
+                (group.lag, group.pending) = (group.lag, group.pending).min((found.lag, found.pending));
+            }
+            None => own.groups.push(found),
+        }
+    }
+    own.groups.sort_unstable_by_key(|group| group.group);
 }
 
 /// Parts of rooms added up, by name: members are of each part, and a channel that is in several parts counts once.

@@ -197,6 +197,7 @@ impl Home {
         let here = lane.map(|lane| MembersHere {
             count: lane.members.len() as u64,
             list: if list { lane.members.values().map(|member| presence(&member.who, lane.members.len() as u64)).collect() } else { Vec::new() },
+            groups: lane.groups.iter().map(|(name, group)| group.here(*name)).collect(),
         });
         self.answer_abroad(number, Answer::Watch(here));
     }

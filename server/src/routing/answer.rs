@@ -1,11 +1,12 @@
 //! The way out of a home: deliveries by shard, and the few shapes of an answer.
 
-use arqonbus_protocol::{PublishResult, Refusal, encode_acked, encode_ok, encode_refused};
+use arqonbus_protocol::{ErrorCode, PublishResult, Refusal, encode_acked, encode_ok, encode_refused};
 use bytes::Bytes;
 use serde::Serialize;
 
 use super::{Asked, ConnId};
 use crate::fanout::{Delivery, Part};
+use crate::storage::StoreError;
 
 /// Deliveries that wait to be carried to their shards.
 #[derive(Debug)]
@@ -59,5 +60,17 @@ impl Egress {
     /// Takes what waits for `shard`.
     pub(crate) fn take(&mut self, shard: u16) -> Vec<Delivery> {
         std::mem::take(&mut self.to[usize::from(shard)])
+    }
+}
+
+impl StoreError {
+    /// The same on the wire.
+    pub(crate) fn refusal(&self) -> Refusal {
+        let code = match self {
+            Self::Unavailable(_) => ErrorCode::StorageUnavailable,
+            Self::Unknown(_) => ErrorCode::OutcomeUnknown,
+            Self::Full => ErrorCode::Overloaded,
+        };
+        Refusal::new(code, self.to_string())
     }
 }

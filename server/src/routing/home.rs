@@ -269,8 +269,13 @@ impl Home {
             let gone = StoreError::Unavailable("the channel was being opened".into());
             return self.give_up(key, &op, &gone.refusal());
         };
-        let is_full = lane.is_full(self.shared.config.limits.lane_queue);
-        if lane.queue.is_empty() && lane.is_free_for(&op) && !is_full {
+        let queue_max = self.shared.config.limits.lane_queue;
+        let is_passed = lane.is_passed_by(&op);
+        let is_full = if is_passed { lane.grouping.len() >= queue_max } else { lane.is_full(queue_max) };
+        if is_passed && (op.asked().is_none() || !is_full) {
+            return self.run(key, op);
+        }
+        if lane.queue.is_empty() && lane.is_free_for(&op) && !is_full && !is_passed {
             return self.run(key, op);
         }
         // What no client waits for is bounded by connections and patterns, and must not be forgotten.
@@ -313,6 +318,7 @@ impl Home {
         match told {
             Told::Answer(ticket, answer) => self.complete(ticket, answer),
             Told::Fed { topic, position, body } => self.fed(&topic, position, body),
+            Told::Work { topic, group } => self.restock(&topic, group),
             Told::Moved { topic, reason, head, durability } => self.moved(&topic, reason, head, durability),
             Told::Deleted { topic, by } => {
                 if let Some(key) = self.by_topic.get(&topic) {
@@ -340,7 +346,10 @@ impl Home {
                     return;
                 }
                 if let Some(lane) = self.lanes.get_mut(key) {
-                    lane.waiting = Some((ticket, pending));
+                    match pending {
+                        Pending::Op(LaneOp::Group(op)) if op.passes() => lane.grouping.push_back((ticket, op)),
+                        pending @ (Pending::Open | Pending::Op(_)) => lane.waiting = Some((ticket, pending)),
+                    }
                     self.waiting.insert(ticket, key);
                 }
             }
@@ -370,6 +379,10 @@ impl Home {
             let Some(at) = lane.appending.iter().position(|(appending, _)| *appending == ticket) else { return };
             let Some((_, mut publish)) = lane.appending.remove(at) else { return };
             return self.published(key, &mut publish, result);
+        }
+        if let Some(at) = lane.grouping.iter().position(|(asked, _)| *asked == ticket) {
+            let (Some((_, op)), Answer::Group(result)) = (lane.grouping.remove(at), answer) else { return };
+            return self.group_answered(key, Pending::Op(LaneOp::Group(op)), result);
         }
         let Some((_, pending)) = lane.waiting.take() else { return };
         match answer {
@@ -427,17 +440,5 @@ impl Counts {
         self.messages_in += 1;
         self.bytes_in += publish.entry.text.len() as u64;
         self.first_received_us.get_or_insert(publish.received_us);
-    }
-}
-
-impl StoreError {
-    /// The same on the wire.
-    pub(crate) fn refusal(&self) -> Refusal {
-        let code = match self {
-            Self::Unavailable(_) => ErrorCode::StorageUnavailable,
-            Self::Unknown(_) => ErrorCode::OutcomeUnknown,
-            Self::Full => ErrorCode::Overloaded,
-        };
-        Refusal::new(code, self.to_string())
     }
 }

@@ -7,7 +7,7 @@ use arqonbus_protocol::{Durability, Group, MessageId, Position, Topic};
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use super::groups::LaneGroup;
+use super::groups::{GroupOp, LaneGroup};
 use super::op::{LaneOp, PublishOp};
 use super::{ConnId, Foreign, LaneId};
 use crate::clock::Moment;
@@ -44,6 +44,8 @@ pub(crate) struct Lane {
     batch: Vec<Bytes>,
     /// Publishes that the store has been asked to append, in order. Only other publishes go past them.
     pub(crate) appending: VecDeque<(Ticket, Box<PublishOp>)>,
+    /// Questions to the store about groups that are under way, in order. They go past everything else, and everything else past them.
+    pub(crate) grouping: VecDeque<(Ticket, GroupOp)>,
     /// The question to the store that this lane waits for, and what to do with the answer.
     pub(crate) waiting: Option<(Ticket, Pending)>,
     /// Since when nobody is a member and nothing is held, as far as was looked.
@@ -113,6 +115,7 @@ impl Lane {
             watchers: 0,
             batch: Vec::new(),
             appending: VecDeque::new(),
+            grouping: VecDeque::new(),
             waiting: None,
             idle_since: None,
             foreign: Vec::new(),
@@ -123,6 +126,16 @@ impl Lane {
     /// Whether `op` may be carried out now: everything before it is, but publishes before a publish.
     pub(crate) fn is_free_for(&self, op: &LaneOp) -> bool {
         self.waiting.is_none() && (self.appending.is_empty() || matches!(op, LaneOp::Publish(_)))
+    }
+
+    /// Whether there is a log, and will be: then questions about groups need not wait for others.
+    pub(crate) fn asks_at_once(&self) -> bool {
+        !matches!(self.waiting, Some((_, Pending::Open | Pending::Op(LaneOp::Delete { .. }))))
+    }
+
+    /// Whether `op` is one that does not wait for others.
+    pub(crate) fn is_passed_by(&self, op: &LaneOp) -> bool {
+        self.asks_at_once() && matches!(op, LaneOp::Group(op) if op.passes())
     }
 
     /// Whether as much as may waits behind what the store is at.

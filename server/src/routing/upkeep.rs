@@ -62,6 +62,12 @@ impl Home {
         self.by_topic.remove(&lane.topic);
         self.grouped.swap_remove(&key);
         self.shared.census.release(&lane.topic);
+        for (_, op) in &lane.grouping {
+            // Its group has ended with it.
+            if let Some(asked) = op.asked() {
+                self.refuse(asked, Some(lane.topic), &super::groups::not_held());
+            }
+        }
         Some(lane)
     }
 

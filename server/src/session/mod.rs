@@ -108,7 +108,7 @@ impl Session {
 
     fn refuse_malformed(&mut self, malformed: &Malformed, cx: &mut Context<'_>) {
         self.refuse_untied(malformed.id, &malformed.refusal, cx);
-        if !malformed.refusal.code.is_malformed() {
+        if !malformed.refusal.code.is_malformed() || is_of_application(&malformed.refusal) {
             return;
         }
         self.malformed += 1;
@@ -130,6 +130,11 @@ impl Session {
     pub(crate) fn asked(&self, id: Option<MessageId>, command: Option<&'static arqonbus_protocol::CommandSpec>, cx: &Context<'_>) -> Asked {
         Asked { conn: self.conn, who: Arc::clone(&self.who), request_id: id.unwrap_or_else(|| cx.shared.message_id(cx.timestamp)), command }
     }
+}
+
+/// Whether what is wrong is what an application said, by a client that speaks well: its other messages must not suffer for it.
+fn is_of_application(refusal: &Refusal) -> bool {
+    refusal.at.as_deref().is_some_and(|at| ["/payload", "/headers"].iter().any(|field| at.starts_with(field)))
 }
 
 impl Context<'_> {

@@ -15,7 +15,7 @@ use crate::storage::{
     LogSettings, LogState, MemoryStore, Outcome, Page, Progress, ReadRange, Settled, Store, StoreCounters, Ticket, Told, Want, Whose,
 };
 
-/// Answers that are on their way, each with its moment. The appends of one topic keep their order.
+/// Answers that are on their way, each with its moment. The appends of one topic keep their order, and what is asked about its groups keeps its own.
 #[derive(Debug, Default)]
 pub(super) struct Late {
     answers: VecDeque<Coming>,
@@ -38,10 +38,10 @@ impl Late {
         self.answers.iter().map(|coming| coming.due).min()
     }
 
-    /// When the last append of `topic` is answered.
-    fn last_append(&self, topic: &Topic) -> Option<Moment> {
-        let mut appends = self.answers.iter().filter(|coming| coming.topic == *topic && matches!(coming.answer, Answer::Appended(_)));
-        appends.next_back().map(|coming| coming.due)
+    /// When the last append of `topic` is answered, or the last question about its groups.
+    fn last(&self, topic: &Topic, is_of_kind: fn(&Answer) -> bool) -> Option<Moment> {
+        let mut of_kind = self.answers.iter().filter(|coming| coming.topic == *topic && is_of_kind(&coming.answer));
+        of_kind.next_back().map(|coming| coming.due)
     }
 
     /// Lets the questions of `topic` be answered.
@@ -85,12 +85,14 @@ impl LateStore {
             return Progress::Later;
         }
         let delay_ms = if self.delay_ms_max == 0 { 0 } else { self.rng.below(self.delay_ms_max + 1) };
-        if delay_ms == 0 && late.last_append(topic).is_none() {
+        let is_append: fn(&Answer) -> bool = |answer| matches!(answer, Answer::Appended(_));
+        let is_about_groups: fn(&Answer) -> bool = |answer| matches!(answer, Answer::Group(_));
+        if delay_ms == 0 && late.last(topic, is_append).is_none() && late.last(topic, is_about_groups).is_none() {
             return Progress::Done(result);
         }
         let (mut due, answer) = (self.clock.now().plus_ms(delay_ms), wrap(result));
-        if matches!(answer, Answer::Appended(_)) {
-            due = due.max(late.last_append(topic).unwrap_or_default());
+        for ordered in [is_append, is_about_groups].into_iter().filter(|is_of_kind| is_of_kind(&answer)) {
+            due = due.max(late.last(topic, ordered).unwrap_or_default());
         }
         late.answers.push_back(Coming { topic: *topic, due, ticket, answer });
         Progress::Later
@@ -154,8 +156,8 @@ impl GroupStore for LateStore {
         })
     }
 
-    fn forget_group(&mut self, of: &GroupId, ticket: Ticket) -> Progress<()> {
-        self.group(of, ticket, |()| GroupAnswer::Forgotten, |inner| inner.forget_group(of, ticket))
+    fn forget_group(&mut self, of: &GroupId, ticket: Ticket) -> Progress<bool> {
+        self.group(of, ticket, GroupAnswer::Forgotten, |inner| inner.forget_group(of, ticket))
     }
 }
 

@@ -38,6 +38,8 @@ pub struct GroupSettings {
     pub pending_max: usize,
     /// Bytes of their bodies, likewise.
     pub pending_bytes_max: u64,
+    /// Milliseconds for which nobody anywhere was a member before it may be forgotten.
+    pub forget_ms: u64,
 }
 
 /// Where a group that does not exist begins.
@@ -58,7 +60,7 @@ pub struct GroupState {
     pub cursor: Position,
     /// Jobs that were given out and are not settled.
     pub pending: u64,
-    /// When the next of them has been held, or put off, for long enough.
+    /// When to look for what has been held, or put off, for long enough.
     pub next_due: Option<Moment>,
 }
 
@@ -76,7 +78,7 @@ pub struct GroupOpened {
 /// How much one claim may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Want {
-    /// Jobs; 0 asks for dead ones only.
+    /// Jobs; 0 asks for dead ones only, and is told of no gap.
     pub jobs: usize,
     /// Bytes of them; one is given even where it is larger, unless this is 0.
     pub bytes: u64,
@@ -170,6 +172,8 @@ pub enum Whose {
 pub struct Freed {
     /// What was held, and by whom.
     pub held: Vec<(Holder, u64)>,
+    /// Jobs that holders on other nodes held.
+    pub others: u64,
     /// How the group stands.
     pub state: GroupState,
 }
@@ -186,10 +190,13 @@ pub enum GroupAnswer {
     /// To [`GroupStore::free`].
     Freed(Freed),
     /// To [`GroupStore::forget_group`].
-    Forgotten,
+    Forgotten(bool),
 }
 
-/// Keeps the groups of open logs. A late answer comes as [`Answer::Group`](super::Answer::Group).
+/// Keeps the groups of open logs. A late answer comes as [`Answer::Group`](super::Answer::Group), those of one topic in the order of the questions.
+///
+/// Where other nodes share a group, its members hold jobs that no answer here speaks of, and `next_due` is early enough to find what a node that
+/// died has left. What others give back is told by [`Told::Work`](super::Told::Work).
 ///
 /// A question about a group that was not opened is [`StoreError::Unavailable`](super::StoreError::Unavailable). A group ends with its log.
 pub trait GroupStore {
@@ -205,8 +212,11 @@ pub trait GroupStore {
     /// Takes jobs back, so that others may have them.
     fn free(&mut self, of: &GroupId, whose: Whose, now: Moment, ticket: Ticket) -> Progress<Freed>;
 
-    /// Forgets a group with all that is pending.
-    fn forget_group(&mut self, of: &GroupId, ticket: Ticket) -> Progress<()>;
+    /// Forgets a group with all that is pending; false where it has members on another node, or had a while ago. Here it is closed either way.
+    fn forget_group(&mut self, of: &GroupId, ticket: Ticket) -> Progress<bool>;
+
+    /// Says whether anybody here is a member from now on. A store of one node need not know.
+    fn attend(&mut self, _of: &GroupId, _attended: bool) {}
 }
 
 /// Names jobs of one group.

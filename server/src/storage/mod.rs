@@ -17,7 +17,7 @@ pub mod suite;
 
 use std::task::{Context, Poll};
 
-use arqonbus_protocol::{ClientId, Direction, Durability, Epoch, GapReason, Position, StorageState, StorageStatus, Timestamp, Topic};
+use arqonbus_protocol::{ClientId, Direction, Durability, Epoch, GapReason, Group, Position, StorageState, StorageStatus, Timestamp, Topic};
 use bytes::Bytes;
 
 pub use budget::{Budget, StoreCounters};
@@ -81,6 +81,13 @@ pub enum Told {
         head: Position,
         /// What acks survive from now on.
         durability: Durability,
+    },
+    /// Jobs of a group may be there that no answer here has spoken of: another node has given some back, or made room for others.
+    Work {
+        /// The log.
+        topic: Topic,
+        /// The group; none for all of the log's.
+        group: Option<Group>,
     },
     /// Another node has deleted the log.
     Deleted {

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use tokio::sync::oneshot;
 
+use super::handshake::check_origin;
 use super::surface::Surface;
 use crate::shard::HttpJob;
 
@@ -23,6 +24,10 @@ const NDJSON: &str = "application/x-ndjson";
 pub(crate) async fn post(State(surface): State<Surface>, request: Request) -> Response {
     surface.shared.metrics.http_requests.add(1);
     let (parts, body) = request.into_parts();
+    // A page of any origin can post; that it cannot read the answer undoes nothing.
+    if check_origin(&parts.headers, &surface.shared.config.origins).is_err() {
+        return refused(&surface, &Refusal::new(ErrorCode::Forbidden, "pages of this origin may not post"));
+    }
     let body = match tokio::time::timeout(BODY_TIME, Limited::new(body, surface.shared.config.limits.http_body_bytes).collect()).await {
         Ok(Ok(collected)) => collected.to_bytes(),
         Ok(Err(_)) => return refused(&surface, &Refusal::new(ErrorCode::TooLarge, "the body is too large, or was not sent whole")),
@@ -47,7 +52,9 @@ pub(crate) async fn post(State(surface): State<Surface>, request: Request) -> Re
 
 /// One envelope, or one a line.
 fn cut(headers: &HeaderMap, body: &Bytes) -> Vec<Bytes> {
-    let is_json = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(JSON.as_bytes()));
+    // Not by its beginning: `application/jsonl` is lines.
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).and_then(|kind| kind.split(';').next());
+    let is_json = kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case(JSON));
     let lines: Vec<Bytes> = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).map(|line| body.slice_ref(line)).collect();
     if is_json || lines.is_empty() { vec![body.clone()] } else { lines }
 }

@@ -73,8 +73,8 @@ pub(crate) fn check(parts: &Parts, origins: &[String]) -> Result<Response<axum::
     Ok(response)
 }
 
-/// Browsers say where a page comes from; other programs say nothing, and need not.
-fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refused> {
+/// Refuses pages of origins that are not known. Browsers say where a page comes from; other programs say nothing, and need not.
+pub(crate) fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refused> {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let Some(origin) = origins.next() else { return Ok(()) };
     let origin = origin.to_str().map_err(|_| Refused::Origin)?;

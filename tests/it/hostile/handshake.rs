@@ -26,6 +26,7 @@ fn rows() -> Vec<(&'static str, String, Answer)> {
     let without = |line: &str| good.replace(&format!("{line}\r\n"), "");
     let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
     let post = "POST /v1/envelopes HTTP/1.1\r\nHost: HOST\r\n";
+    let body = "Content-Length: 35\r\n\r\n{\"type\":\"command\",\"command\":\"ping\"}";
     vec![
         ("as it should be", good.clone(), Status(&[101])),
         ("version 12", good.replace("Version: 13", "Version: 12"), Status(&[426])),
@@ -48,6 +49,11 @@ fn rows() -> Vec<(&'static str, String, Answer)> {
         ("two lengths", format!("{post}Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"), Status(&[400])),
         ("a length of text", format!("{post}Content-Length: five\r\n\r\nhello"), Status(&[400])),
         ("a negative length", format!("{post}Content-Length: -5\r\n\r\nhello"), Status(&[400])),
+        ("a post of a foreign page", format!("{post}Origin: https://evil.example\r\n{body}"), Status(&[403])),
+        ("a post of a page without an origin", format!("{post}Origin: null\r\n{body}"), Status(&[403])),
+        ("a post of two origins", format!("{post}Origin: http://HOST\r\nOrigin: https://evil.example\r\n{body}"), Status(&[403])),
+        ("a post of a listed page", format!("{post}Origin: https://app.example\r\n{body}"), Status(&[200])),
+        ("a post of an own page", format!("{post}Origin: http://HOST\r\n{body}"), Status(&[200])),
         ("a header of 64 KiB", with(&format!("X-Large: {}\r\n", "x".repeat(65_536))), Status(&[431])),
         ("a path of 64 KiB", upgrade(&format!("/{}", "x".repeat(65_536)), "HOST", ""), Status(&[414, 431])),
         ("a thousand headers", with(&(0..1_000).map(|n| format!("X-{n}: x\r\n")).collect::<String>()), Status(&[431])),

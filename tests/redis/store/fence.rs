@@ -171,14 +171,14 @@ async fn code(redis: &Redis) -> String {
 }
 
 fn find_code(value: &Told, code: &mut Option<String>) {
-    if let Told::BulkString(text) = value
-        && text.starts_with(b"#!lua")
-    {
-        *code = String::from_utf8(text.clone()).ok();
-    } else if let Told::Array(values) = value {
+    if let Told::Array(values) = value {
         values.iter().for_each(|value| find_code(value, code));
     } else if let Told::Map(pairs) = value {
         pairs.iter().for_each(|(_, value)| find_code(value, code));
+    } else if let Told::BulkString(text) = value
+        && text.starts_with(b"#!lua")
+    {
+        *code = String::from_utf8(text.clone()).ok();
     } else if let Told::VerbatimString { text, .. } = value
         && text.starts_with("#!lua")
     {

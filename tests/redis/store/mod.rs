@@ -3,6 +3,8 @@
 mod cluster;
 mod faults;
 mod fence;
+mod group_faults;
+mod groups;
 mod load;
 mod outage;
 mod suite;

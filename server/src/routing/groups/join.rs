@@ -1,6 +1,8 @@
 //! Into a group, and out of it.
 
-use arqonbus_protocol::{ErrorCode, EventBody, Gap, Group, GroupStart, JoinResult, LeaveResult, Refusal, TopicStart, encode_group_event, encode_ok};
+use arqonbus_protocol::{
+    ErrorCode, EventBody, Gap, Group, GroupStart, JoinResult, LeaveResult, Refusal, Topic, TopicStart, encode_group_event, encode_ok,
+};
 use bytes::Bytes;
 
 use super::{GroupJoin, GroupOp, LaneGroup};
@@ -50,6 +52,7 @@ impl Home {
         group.state = opened.state;
         let is_new = group.enter(conn, &join.asked.who, join.max_in_flight, share);
         self.grouped.insert(key);
+        self.attend(topic, join.group, true);
         let members = if is_new { self.enter_member(key, &join.asked, false, Way::Group) } else { self.count_members(key) };
         self.tell_opening(key, join, &opened, members);
         self.rouse(key);
@@ -110,8 +113,18 @@ impl Home {
         if !group.exit(conn, now) {
             return;
         }
+        let is_deserted = group.workers.is_empty();
+        if let Some(topic) = self.lanes.get(key).map(|lane| lane.topic).filter(|_| is_deserted) {
+            self.attend(topic, name, false);
+        }
         self.close_way(key, conn, Way::Group);
         self.ask_lane(key, LaneOp::Group(GroupOp::Free { group: name, whose: Whose::Of(Holder::of(conn)) }));
+    }
+
+    fn attend(&mut self, topic: Topic, group: Group, attended: bool) {
+        if let Some(store) = self.store.groups() {
+            store.attend(&GroupId { topic, group }, attended);
+        }
     }
 
     pub(super) fn count_members(&self, key: Key) -> u64 {

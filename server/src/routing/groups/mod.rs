@@ -10,12 +10,13 @@ pub(crate) use settle::not_held;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use arqonbus_protocol::{Epoch, Group, Position};
+use arqonbus_protocol::{Epoch, Gap, GapReason, Group, Position};
 use indexmap::IndexMap;
 
 use super::{Asked, ConnId};
 use crate::clock::Moment;
 use crate::hash::State;
+use crate::peers::letter::GroupHere;
 use crate::session::Identity;
 use crate::slots::Key;
 use crate::storage::{GroupBegin, GroupState, Holder, Job, Outcome, Want, Whose};
@@ -35,6 +36,8 @@ pub(crate) enum GroupOp {
     Claim {
         group: Group,
         to: Option<ConnId>,
+        /// So many.
+        jobs: usize,
     },
     /// Take jobs back.
     Free {
@@ -92,12 +95,22 @@ pub(crate) struct LaneGroup {
     blocked: bool,
     /// Something came back, and may be dead.
     failed: bool,
-    /// A claim is under way.
-    claiming: bool,
+    /// Claims that are under way, and the jobs that they ask for.
+    claims: usize,
+    claimed: usize,
+    /// Whether the store may have something more since they were asked, and whether that may be dead.
+    stocked_since: bool,
+    failed_since: bool,
+    /// What is to be told to the member that gets the next job.
+    gap: Option<Gap>,
+    /// The store did not answer a claim: not before the next sweep.
+    rests: bool,
     /// As the store said last.
     pub(crate) state: GroupState,
     /// Jobs that its members hold.
     held: u64,
+    /// When the first of them has certainly come back.
+    next_overdue: Option<Moment>,
     /// Since when nobody is a member.
     idle_since: Option<Moment>,
 }
@@ -107,14 +120,31 @@ pub(crate) struct LaneGroup {
 pub(crate) struct Worker {
     pub(crate) who: Arc<Identity>,
     max_in_flight: usize,
-    /// Bytes of the jobs that it holds, by seq.
-    held: BTreeMap<u64, u64>,
+    /// Jobs that it holds, by seq.
+    held: BTreeMap<u64, HeldJob>,
     held_bytes: u64,
     /// Whether it is among those with room.
     queued: bool,
 }
 
+/// A job that a member holds.
+#[derive(Debug)]
+struct HeldJob {
+    epoch: Epoch,
+    bytes: u64,
+    /// When it has certainly come back, whoever took it.
+    until: Moment,
+}
+
 impl GroupOp {
+    /// Whether it need not wait for what else happens to its lane: the store keeps the order of these questions among themselves.
+    pub(crate) fn passes(&self) -> bool {
+        match self {
+            Self::Settle(_) | Self::Claim { .. } | Self::Free { .. } | Self::Buried { .. } => true,
+            Self::Join(_) | Self::Leave(_) | Self::Part { .. } | Self::Forget { .. } => false,
+        }
+    }
+
     /// Who waits for the answer.
     pub(crate) fn asked(&self) -> Option<&Asked> {
         match self {
@@ -127,6 +157,12 @@ impl GroupOp {
 }
 
 impl LaneGroup {
+    /// What other nodes are told of it.
+    pub(crate) fn here(&self, group: Group) -> GroupHere {
+        let GroupState { cursor, pending, .. } = self.state;
+        GroupHere { group, members: self.workers.len() as u64, pending, cursor }
+    }
+
     fn new(state: GroupState) -> Self {
         Self {
             workers: IndexMap::default(),
@@ -134,7 +170,13 @@ impl LaneGroup {
             stocked: true,
             blocked: false,
             failed: false,
-            claiming: false,
+            claims: 0,
+            claimed: 0,
+            stocked_since: false,
+            failed_since: false,
+            gap: None,
+            rests: false,
+            next_overdue: None,
             state,
             held: 0,
             idle_since: None,
@@ -167,14 +209,53 @@ impl LaneGroup {
         }
     }
 
-    /// Whether asking the store makes sense.
-    fn wants_claim(&self) -> bool {
-        !self.claiming && (self.failed || (self.stocked && !self.ready.is_empty()))
+    /// A claim for so many jobs is under way no more. What came after it was asked is not forgotten by what it found.
+    fn claim_ended(&mut self, jobs: usize) {
+        (self.claims, self.claimed) = (self.claims - 1, self.claimed - jobs);
+        if self.claims == 0 {
+            self.stocked |= std::mem::take(&mut self.stocked_since);
+            self.failed |= std::mem::take(&mut self.failed_since);
+        }
+    }
+
+    /// Keeps a gap until a member can be told; it joins one that was not told yet.
+    fn owe(&mut self, gap: Option<Gap>) {
+        let Some(gap) = gap else { return };
+        self.gap = Some(match self.gap.take() {
+            Some(before) if before.reason == GapReason::EpochChanged => Gap { from: before.from, reason: before.reason, ..gap },
+            Some(before) => Gap { from: before.from, ..gap },
+            None => gap,
+        });
+    }
+
+    /// There may be something to give out.
+    fn restock(&mut self) {
+        self.stocked = true;
+        self.stocked_since |= self.claims > 0;
+    }
+
+    /// Something came back.
+    fn take_back(&mut self) {
+        self.restock();
+        self.failed = true;
+        self.failed_since |= self.claims > 0;
+    }
+
+    /// Whether asking the store makes sense, beside what it has been asked.
+    fn wants_claim(&self, head: Position) -> bool {
+        let is_first = self.claims == 0;
+        let has_more = is_first || self.stock(head) > self.claimed as u64;
+        !self.rests && ((is_first && self.failed) || (self.stocked && !self.ready.is_empty() && has_more))
+    }
+
+    /// Jobs that the store may give out, as far as is known.
+    fn stock(&self, head: Position) -> u64 {
+        head.seq.saturating_sub(self.state.cursor.seq) + self.state.pending.saturating_sub(self.held)
     }
 
     /// The member whose turn it is, and what it may take: of what there is, a part for each that waits.
     fn next_claim(&mut self, head: Position, share: u64) -> (Option<ConnId>, Want) {
-        let stock = head.seq.saturating_sub(self.state.cursor.seq) + self.state.pending.saturating_sub(self.held);
+        let stock = self.stock(head).saturating_sub(self.claimed as u64);
         let fair = usize::try_from(stock.div_ceil(self.ready.len().max(1) as u64)).unwrap_or(usize::MAX);
         while let Some(conn) = self.ready.pop_front() {
             let Some(worker) = self.workers.get_mut(&conn) else { continue };
@@ -188,14 +269,17 @@ impl LaneGroup {
     }
 
     /// Jobs are with a member now; gives who that is, where it is still there.
-    fn hold(&mut self, conn: ConnId, jobs: &[Job], share: u64) -> Option<Arc<Identity>> {
+    fn hold(&mut self, conn: ConnId, jobs: &[Job], until: Moment, share: u64) -> Option<Arc<Identity>> {
         let worker = self.workers.get_mut(&conn)?;
         let who = Arc::clone(&worker.who);
         for job in jobs {
-            worker.held.insert(job.position.seq, job.body.len() as u64);
-            worker.held_bytes += job.body.len() as u64;
-            self.held += 1;
+            let bytes = job.body.len() as u64;
+            // One of another epoch, or one that was given again before it was known to have come back, gives way.
+            let before = worker.held.insert(job.position.seq, HeldJob { epoch: job.position.epoch, bytes, until });
+            worker.held_bytes = worker.held_bytes + bytes - before.as_ref().map_or(0, |job| job.bytes);
+            self.held += u64::from(before.is_none());
         }
+        self.next_overdue.get_or_insert(until);
         self.queue_up(conn, share);
         Some(who)
     }
@@ -210,21 +294,48 @@ impl LaneGroup {
         true
     }
 
+    /// Jobs of one epoch are no longer with their holder.
+    fn release_of(&mut self, conn: ConnId, epoch: Epoch, seqs: &[u64], share: u64) {
+        let Some(worker) = self.workers.get(&conn) else { return };
+        let is_of = |seq: &&u64| worker.held.get(seq).is_some_and(|job| job.epoch == epoch);
+        let seqs: Vec<u64> = seqs.iter().filter(is_of).copied().collect();
+        self.release(conn, seqs, share);
+    }
+
     /// Jobs are no longer with their holder.
     fn release(&mut self, conn: ConnId, seqs: impl IntoIterator<Item = u64>, share: u64) {
         let Some(worker) = self.workers.get_mut(&conn) else { return };
         for seq in seqs {
-            if let Some(bytes) = worker.held.remove(&seq) {
-                worker.held_bytes -= bytes;
+            if let Some(job) = worker.held.remove(&seq) {
+                worker.held_bytes -= job.bytes;
                 self.held -= 1;
             }
         }
         self.queue_up(conn, share);
     }
 
+    /// Jobs that came back by another node's hand are no longer with their holders; gives whether there were any.
+    fn release_overdue(&mut self, now: Moment, share: u64) -> bool {
+        if self.next_overdue.is_none_or(|at| at > now) {
+            return false;
+        }
+        let overdue: Vec<(ConnId, u64)> = self
+            .workers
+            .iter()
+            .flat_map(|(conn, worker)| worker.held.iter().filter(|(_, job)| job.until <= now).map(|(seq, _)| (*conn, *seq)))
+            .collect();
+        for (conn, seq) in &overdue {
+            self.release(*conn, [*seq], share);
+        }
+        self.next_overdue = self.workers.values().flat_map(|worker| worker.held.values()).map(|job| job.until).min();
+        !overdue.is_empty()
+    }
+
     /// Something was settled or came back: a bound that kept jobs back may be met no longer.
     fn unblock(&mut self) {
-        self.stocked |= std::mem::take(&mut self.blocked);
+        if std::mem::take(&mut self.blocked) {
+            self.restock();
+        }
     }
 }
 

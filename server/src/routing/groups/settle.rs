@@ -32,11 +32,11 @@ impl Home {
         let count = (settling.seqs.len() - missed.len()) as u64;
         if let Some(group) = self.group_mut(key, settling.group) {
             group.state = state;
-            let done = settling.seqs.iter().copied().filter(|seq| !missed.contains(seq));
-            group.release(settling.asked.conn, done, share);
+            // Nor does it hold those of which the store says so.
+            group.release_of(settling.asked.conn, settling.epoch, &settling.seqs, share);
             group.unblock();
             if settling.outcome != Outcome::Done && count > 0 {
-                (group.stocked, group.failed) = (true, true);
+                group.take_back();
             }
         }
         match settling.outcome {
@@ -54,6 +54,12 @@ impl Home {
     }
 
     pub(super) fn refuse_settling(&mut self, key: Key, settling: &Settling, error: &StoreError) {
+        let share = self.job_bytes_max();
+        if let Some(group) = self.group_mut(key, settling.group).filter(|_| matches!(error, StoreError::Unknown(_))) {
+            // Its member is told that it is nobody knows whose: it has room for another.
+            group.release_of(settling.asked.conn, settling.epoch, &settling.seqs, share);
+            self.rouse(key);
+        }
         let topic = self.lanes.get(key).map(|lane| lane.topic);
         self.refuse_store(&settling.asked, topic, error);
     }

@@ -1,6 +1,6 @@
 //! Giving jobs out: what came back first, to members with room, in turn.
 
-use arqonbus_protocol::{Group, JobHead};
+use arqonbus_protocol::{Group, JobHead, Topic};
 
 use super::{GroupOp, LaneGroup};
 use crate::fanout::Delivery;
@@ -8,6 +8,9 @@ use crate::routing::{ConnId, Home, LaneId, LaneOp, Pending};
 use crate::slots::Key;
 use crate::storage::{Claimed, Failed, Freed, GroupAnswer, GroupId, Holder, StoreError, Whose};
 use crate::telemetry::{Returned, Signal};
+
+/// Milliseconds for which a member is taken to hold a job after its time was over: by then some node has taken it back.
+const OVERDUE_MS: u64 = 1_000;
 
 impl Home {
     /// Carries out one question about a group.
@@ -17,7 +20,8 @@ impl Home {
             GroupOp::Leave(leave) => self.leave_group(key, &leave.asked, leave.group),
             GroupOp::Settle(settling) => self.settle_jobs(key, settling),
             GroupOp::Part { conn, group } => self.part_group(key, conn, group),
-            GroupOp::Claim { group, .. } => self.claim(key, group),
+            // These are asked as they are made.
+            GroupOp::Claim { .. } => {}
             GroupOp::Free { group, whose } => self.free(key, group, whose),
             GroupOp::Buried { group, position, letter } => self.settle_dead(key, group, position, letter),
             GroupOp::Forget { group } => self.forget_group(key, group),
@@ -30,13 +34,13 @@ impl Home {
         match (op, answer) {
             (GroupOp::Join(join), Ok(GroupAnswer::Opened(opened))) => self.group_opened(key, &join, Ok(opened)),
             (GroupOp::Join(join), Err(error)) => self.group_opened(key, &join, Err(error)),
-            (GroupOp::Claim { group, to }, Ok(GroupAnswer::Claimed(claimed))) => self.claimed(key, group, to, claimed),
-            (GroupOp::Claim { group, to }, Err(_)) => self.claim_failed(key, group, to),
+            (GroupOp::Claim { group, to, jobs }, Ok(GroupAnswer::Claimed(claimed))) => self.claimed(key, group, to, jobs, claimed),
+            (GroupOp::Claim { group, to, jobs }, Err(_)) => self.claim_failed(key, group, to, jobs),
             (GroupOp::Settle(settling), Ok(GroupAnswer::Settled(settled))) => self.settled(key, &settling, settled),
             (GroupOp::Settle(settling), Err(error)) => self.refuse_settling(key, &settling, &error),
             (GroupOp::Free { group, whose }, Ok(GroupAnswer::Freed(freed))) => self.freed(key, group, whose, &freed),
             (GroupOp::Buried { group, letter, .. }, Ok(GroupAnswer::Settled(settled))) => self.buried(key, group, letter, &settled),
-            (GroupOp::Forget { group }, Ok(GroupAnswer::Forgotten)) => self.forgotten(key, group),
+            (GroupOp::Forget { group }, Ok(GroupAnswer::Forgotten(ended))) => self.forgotten(key, group, ended),
             // A store out of reach: what is held comes back by its time-out, and the sweep asks again.
             (GroupOp::Free { .. } | GroupOp::Buried { .. } | GroupOp::Forget { .. }, Err(_)) => {}
             (op, answer) => unreachable!("{answer:?} is no answer to {op:?}"),
@@ -54,7 +58,17 @@ impl Home {
     /// A message was stored: every group may have it.
     pub(crate) fn stock(&mut self, key: Key) {
         let Some(lane) = self.lanes.get_mut(key).filter(|lane| !lane.groups.is_empty()) else { return };
-        lane.groups.values_mut().for_each(|group| group.stocked = true);
+        lane.groups.values_mut().for_each(LaneGroup::restock);
+        self.rouse(key);
+    }
+
+    /// Another node has given back jobs of a lane's group, or of any.
+    pub(crate) fn restock(&mut self, topic: &Topic, name: Option<Group>) {
+        let Some(key) = self.by_topic.get(topic).copied() else { return };
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        for (_, group) in lane.groups.iter_mut().filter(|(group, _)| name.is_none_or(|name| name == **group)) {
+            group.take_back();
+        }
         self.rouse(key);
     }
 
@@ -63,12 +77,17 @@ impl Home {
         while let Some(key) = self.roused.pop() {
             let Some(lane) = self.lanes.get_mut(key) else { continue };
             lane.roused = false;
-            let names: Vec<Group> = lane.groups.iter().filter(|(_, group)| group.wants_claim()).map(|(name, _)| *name).collect();
-            for group in names {
-                if let Some(group) = self.group_mut(key, group) {
-                    group.claiming = true;
+            if !lane.asks_at_once() {
+                continue;
+            }
+            let head = lane.head;
+            let wanting = lane.groups.iter().filter(|(_, group)| group.wants_claim(head)).map(|(name, group)| (*name, group.ready.len().max(1)));
+            for (group, turns) in wanting.collect::<Vec<_>>() {
+                for _ in 0..turns {
+                    if self.group_mut(key, group).is_some_and(|group| group.wants_claim(head)) {
+                        self.claim(key, group);
+                    }
                 }
-                self.ask_lane(key, LaneOp::Group(GroupOp::Claim { group, to: None }));
             }
         }
     }
@@ -88,34 +107,40 @@ impl Home {
         let of = GroupId { topic: lane.topic, group };
         let Some(waiting) = lane.groups.get_mut(&group) else { return };
         let (to, want) = waiting.next_claim(lane.head, share);
+        (waiting.claims, waiting.claimed) = (waiting.claims + 1, waiting.claimed + want.jobs);
         let holder = to.map_or(Holder::DEAD_LETTERS, Holder::of);
         let ticket = self.ticket();
         let Some(store) = self.store.groups() else { return };
         let claimed = store.claim(&of, holder, want, self.now, ticket);
-        let pending = Pending::Op(LaneOp::Group(GroupOp::Claim { group, to }));
+        let pending = Pending::Op(LaneOp::Group(GroupOp::Claim { group, to, jobs: want.jobs }));
         self.answered(key, ticket, pending, claimed.map(GroupAnswer::Claimed), Self::group_answered);
     }
 
-    fn claim_failed(&mut self, key: Key, group: Group, to: Option<ConnId>) {
+    fn claim_failed(&mut self, key: Key, group: Group, to: Option<ConnId>, jobs: usize) {
         let share = self.job_bytes_max();
         let Some(group) = self.group_mut(key, group) else { return };
-        group.claiming = false;
+        group.claim_ended(jobs);
+        group.rests = true;
         if let Some(conn) = to {
             group.queue_up(conn, share);
         }
     }
 
-    fn claimed(&mut self, key: Key, name: Group, to: Option<ConnId>, claimed: Claimed) {
+    fn claimed(&mut self, key: Key, name: Group, to: Option<ConnId>, asked: usize, claimed: Claimed) {
         let share = self.job_bytes_max();
+        let Some(topic) = self.lanes.get(key).map(|lane| lane.topic) else { return };
+        let until = self.now.plus_ms(self.shared.config.groups_of(&topic).ack_timeout_ms + OVERDUE_MS);
         let Some(group) = self.group_mut(key, name) else { return };
         let Claimed { gap, jobs, dead, more, state } = claimed;
-        group.claiming = false;
         group.state = state;
         group.stocked = more && (to.is_none() || !jobs.is_empty());
         group.blocked = more && !group.stocked;
         // Until a claim finds no dead one there may be another.
         group.failed = !dead.is_empty();
-        let told = to.and_then(|conn| group.hold(conn, &jobs, share));
+        group.claim_ended(asked);
+        group.owe(gap);
+        let told = to.and_then(|conn| group.hold(conn, &jobs, until, share));
+        let gap = told.as_ref().and_then(|_| group.gap.take());
         // Whoever left meanwhile gets nothing: its jobs go back by the release that is queued behind this claim.
         if let (Some(who), Some(conn)) = (told, to) {
             let gap = gap.and_then(|gap| self.group_gap(&who, key, name, gap));
@@ -144,7 +169,7 @@ impl Home {
         let share = self.job_bytes_max();
         let Some(group) = self.group_mut(key, name) else { return };
         group.state = freed.state;
-        (group.stocked, group.failed) = (true, true);
+        group.take_back();
         for (holder, seq) in &freed.held {
             group.release(holder.conn(), [*seq], share);
         }
@@ -152,7 +177,7 @@ impl Home {
             Whose::Of(_) => Returned::MemberLost,
             Whose::Due => Returned::TimedOut,
         };
-        self.tell_returned(key, name, freed.held.len() as u64, why);
+        self.tell_returned(key, name, freed.held.len() as u64 + freed.others, why);
         self.rouse(key);
     }
 
@@ -164,15 +189,19 @@ impl Home {
 
     /// Looks at every group once: what has been held for too long goes back, and who is forgotten is forgotten.
     pub(crate) fn sweep_groups(&mut self) {
+        let share = self.job_bytes_max();
         for key in self.grouped.clone() {
-            let Some(lane) = self.lanes.get(key) else { continue };
+            let now = self.now;
+            let Some(lane) = self.lanes.get_mut(key) else { continue };
             let forget_ms = self.shared.config.groups_of(&lane.topic).forget_ms;
             let mut due = Vec::new();
-            for (name, group) in &lane.groups {
-                if group.state.next_due.is_some_and(|at| at <= self.now) {
+            for (name, group) in &mut lane.groups {
+                group.release_overdue(now, share);
+                group.rests = false;
+                if group.state.next_due.is_some_and(|at| at <= now) {
                     due.push(GroupOp::Free { group: *name, whose: Whose::Due });
                 }
-                if group.idle_since.is_some_and(|since| self.now.since(since) >= forget_ms) {
+                if group.idle_since.is_some_and(|since| now.since(since) >= forget_ms) {
                     due.push(GroupOp::Forget { group: *name });
                 }
             }
@@ -195,17 +224,20 @@ impl Home {
         let Some(store) = self.store.groups() else { return };
         let forgotten = store.forget_group(&of, ticket);
         let pending = Pending::Op(LaneOp::Group(GroupOp::Forget { group }));
-        self.answered(key, ticket, pending, forgotten.map(|()| GroupAnswer::Forgotten), Self::group_answered);
+        self.answered(key, ticket, pending, forgotten.map(GroupAnswer::Forgotten), Self::group_answered);
     }
 
-    fn forgotten(&mut self, key: Key, name: Group) {
+    /// A group without members here is closed; `ended` says that it is for all.
+    fn forgotten(&mut self, key: Key, name: Group, ended: bool) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let Some(group) = lane.groups.remove(&name) else { return };
         let topic = lane.topic;
         if lane.groups.is_empty() {
             self.grouped.swap_remove(&key);
         }
-        self.shared.telemetry.tell(&Signal::GroupForgotten { topic, group: name, jobs: group.state.pending });
+        if ended {
+            self.shared.telemetry.tell(&Signal::GroupForgotten { topic, group: name, jobs: group.state.pending });
+        }
     }
 
     /// What a failure is called where it is told.

@@ -61,7 +61,8 @@ impl GroupLog {
     }
 
     fn claim(&mut self, log: &Log, holder: Holder, want: Want, now: Moment) -> Claimed {
-        let gap = self.follow(log);
+        // A gap is told to somebody who gets jobs.
+        let gap = if want.jobs > 0 { self.follow(log) } else { None };
         let dead = self.claim_dead(now);
         let mut jobs = Vec::new();
         let mut left = want;
@@ -220,7 +221,7 @@ impl GroupLog {
                 }
             }
         }
-        Freed { held, state: self.state() }
+        Freed { held, others: 0, state: self.state() }
     }
 
     fn fail(&mut self, seq: u64, how: Failed, held: &mut Vec<(Holder, u64)>) {
@@ -300,10 +301,10 @@ impl GroupStore for MemoryStore {
         self.with_group(of, |group, _| group.free(whose, now))
     }
 
-    fn forget_group(&mut self, of: &GroupId, _ticket: Ticket) -> Progress<()> {
+    fn forget_group(&mut self, of: &GroupId, _ticket: Ticket) -> Progress<bool> {
         if let Ok(slot) = self.slot(&of.topic) {
             self.logs[slot].groups.remove(&of.group);
         }
-        Progress::Done(Ok(()))
+        Progress::Done(Ok(true))
     }
 }

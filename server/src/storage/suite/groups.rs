@@ -9,7 +9,7 @@ use crate::storage::{
 };
 
 /// Bounds that no case meets by accident.
-const EASY: GroupSettings = GroupSettings { ack_timeout_ms: 10_000, deliveries_max: 0, pending_max: 1_000, pending_bytes_max: 1 << 20 };
+const EASY: GroupSettings = GroupSettings { ack_timeout_ms: 10_000, deliveries_max: 0, pending_max: 1_000, pending_bytes_max: 1 << 20, forget_ms: 0 };
 const MANY: Want = Want { jobs: 100, bytes: 1 << 20 };
 const ANN: Holder = Holder(11);
 const BEN: Holder = Holder(12);
@@ -251,8 +251,8 @@ pub(super) fn a_group_ends_when_it_is_forgotten_and_with_its_log(harness: &mut d
     group.log.append_many(2);
     group.take(ANN);
     let of = group.of;
-    let forgotten = group.log.harness.group(&mut |store, _, ticket| store.forget_group(&of, ticket).map(|()| GroupAnswer::Forgotten));
-    assert!(matches!(forgotten, Some(Ok(GroupAnswer::Forgotten))));
+    let forgotten = group.log.harness.group(&mut |store, _, ticket| store.forget_group(&of, ticket).map(GroupAnswer::Forgotten));
+    assert!(matches!(forgotten, Some(Ok(GroupAnswer::Forgotten(true)))));
     assert!(group.try_claim(ANN, MANY).is_err(), "it is not open any more");
     let (mut group, opened) = Group::open(&mut log, GroupBegin::Head, &EASY).expect("it had groups before");
     assert_eq!((opened.created, opened.state.pending), (true, 0));

@@ -3,6 +3,7 @@
 use arqonbus_protocol::Topic;
 use tokio::sync::mpsc;
 
+use super::group_script::{Answers, GroupPart};
 use super::notice::Notice;
 use super::script::{Ends, Found, Look, Part, Written};
 use crate::storage::{ReadRange, Ticket};
@@ -19,6 +20,8 @@ pub(super) enum Job {
     Open(Look),
     /// Append; one such question at a time.
     Append(Vec<Part>),
+    /// Ask about work groups; one such question at a time.
+    Groups(Vec<GroupPart>),
     /// Read for whoever asked under the ticket.
     Read(Ticket, Look, ReadRange),
     /// Read what is missing after a seq.
@@ -43,6 +46,8 @@ pub(super) enum News {
     Opened(Topic, Result<Opened, Failure>),
     /// In the order of the parts.
     Appended(Vec<Result<Written, Failure>>),
+    /// In the order of the parts.
+    Groups(Vec<Result<Answers, Failure>>),
     Read(Ticket, Topic, ReadRange, Result<Found, Failure>),
     Filled(Topic, Result<Found, Failure>),
     Heads(Vec<(Topic, Ends)>),

@@ -11,9 +11,11 @@ use tokio::sync::{Notify, mpsc};
 
 use super::catalogue;
 use super::desk::{Counter, Desk, Failure, Job, News, Opened};
+use super::group_script::{Answers, GroupPart};
 use super::notice::Notice;
 use super::script::{Caller, Ends, Found, Library, Look, Part, Written, found, heads, written};
-use super::{Code, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed};
+use super::verdict::{is_outage, is_sure, is_unknown_function, is_unvouched, unreadable};
+use super::{Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed};
 use crate::clock::Clock;
 use crate::config;
 use crate::hash::Homes;
@@ -47,6 +49,8 @@ pub(crate) struct Engine {
     shards: Vec<mpsc::Sender<News>>,
     /// Names the next epoch that may begin.
     pub(super) epochs: AtomicU64,
+    /// Names the next batch of questions about groups.
+    batches: AtomicU64,
     /// Somebody was not served.
     ill: Notify,
     fsync: Arc<AtomicBool>,
@@ -113,6 +117,7 @@ impl Engine {
             homes: bus.homes,
             shards: counters.iter().map(|counter| counter.news.clone()).collect(),
             epochs: AtomicU64::new(bus.salt >> 1),
+            batches: AtomicU64::new(0),
             ill: Notify::new(),
             fsync: Arc::clone(&fsync),
             replicas: config.wait_replicas,
@@ -140,6 +145,11 @@ impl Engine {
 
     /// Calls a function; makes it known first where Redis does not know it yet. Tries again for as long as that may help.
     async fn run(&self, call: impl Fn() -> Cmd) -> Result<Value, Failure> {
+        self.run_while(call, |_| true).await
+    }
+
+    /// The same, for as long as what it met lets it try again.
+    async fn run_while(&self, call: impl Fn() -> Cmd, may_repeat: fn(&LinkError) -> bool) -> Result<Value, Failure> {
         let end = self.clock.now().plus_ms(PATIENCE_MS);
         let (mut is_loaded, mut may_be_done) = (false, false);
         loop {
@@ -164,7 +174,7 @@ impl Engine {
             let (sure, outage) = (is_sure(&error), is_outage(&error));
             may_be_done |= !sure;
             let left = end.since(self.clock.now());
-            if !outage || left <= PAUSE_MS {
+            if !outage || left <= PAUSE_MS || !may_repeat(&error) {
                 if outage {
                     self.ill.notify_one();
                 }
@@ -172,6 +182,14 @@ impl Engine {
             }
             tokio::time::sleep(Duration::from_millis(PAUSE_MS)).await;
         }
+    }
+
+    /// Answers questions about the groups of one log. What may have been done is not asked again: jobs would be given out twice, and who has them would
+    /// not know.
+    async fn groups(&self, part: GroupPart) -> Result<Answers, Failure> {
+        let batch = if self.caller.is_cluster { format!("{}/{}", self.caller.node, self.batches.fetch_add(1, Relaxed)) } else { String::new() };
+        let answer = self.run_while(|| self.caller.groups(&self.library, &part, &batch), is_sure).await?;
+        self.caller.answers(answer, &part).ok_or_else(unreadable)
     }
 
     async fn open(&self, look: &Look) -> Result<Opened, Failure> {
@@ -293,6 +311,10 @@ impl Engine {
                 let parts = parts.into_iter().map(|part| Part { epoch: self.epochs.fetch_add(1, Relaxed), ..part }).collect();
                 News::Appended(self.append(parts).await)
             }
+            Job::Groups(parts) => {
+                let parts = parts.into_iter().map(|part| GroupPart { epoch: self.epochs.fetch_add(1, Relaxed), ..part });
+                News::Groups(join_all(parts.map(|part| self.groups(part)).collect()).await)
+            }
             Job::Read(ticket, look, range) => News::Read(ticket, look.topic, range, self.read(&look, &range).await),
             Job::Fill(look, range) => News::Filled(look.topic, self.read(&look, &range).await),
             Job::Heads(looks) => News::Heads(self.many_heads(&looks).await),
@@ -332,7 +354,7 @@ async fn serve(engine: Arc<Engine>, mut counter: Counter) {
         let (engine, news) = (Arc::clone(&engine), counter.news.clone());
         // Only what appends need not wait for a place: there is one such question at a time.
         let place = match job {
-            Job::Append(_) | Job::Wake(_) | Job::Probe => None,
+            Job::Append(_) | Job::Groups(_) | Job::Wake(_) | Job::Probe => None,
             Job::Open(_) | Job::Read(..) | Job::Fill(..) | Job::Heads(_) | Job::Delete(..) | Job::Enter(_) | Job::Unfollow(_) => {
                 Arc::clone(&places).acquire_owned().await.ok()
             }
@@ -417,35 +439,4 @@ pub(super) async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     })
     .await;
     outputs.into_iter().flatten().collect()
-}
-
-fn unreadable() -> Failure {
-    Failure { sure: false, outage: false, why: "Redis answered something that no script of ours does".to_owned() }
-}
-
-/// Whether Redis has to be told the functions first.
-fn is_unknown_function(error: &LinkError) -> bool {
-    matches!(error, LinkError::Refused { code: Code::Other, why } if why.contains("Function not found"))
-}
-
-/// Whether the functions have to be told which incarnation the server is.
-fn is_unvouched(error: &LinkError) -> bool {
-    matches!(error, LinkError::Refused { code: Code::NoInfo, .. })
-}
-
-/// Whether a function that met this has certainly changed nothing: each of its writes would have met the same.
-fn is_sure(error: &LinkError) -> bool {
-    match error {
-        LinkError::NotSent(_) => true,
-        LinkError::Unknown(_) => false,
-        LinkError::Refused { code, .. } => !matches!(code, Code::Other | Code::WrongType | Code::Busy | Code::NoInfo),
-    }
-}
-
-/// Whether another question would meet the same.
-fn is_outage(error: &LinkError) -> bool {
-    match error {
-        LinkError::NotSent(_) | LinkError::Unknown(_) => true,
-        LinkError::Refused { code, .. } => !matches!(code, Code::Other | Code::WrongType | Code::CrossSlot | Code::NoScript),
-    }
 }

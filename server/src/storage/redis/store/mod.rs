@@ -6,6 +6,8 @@
 pub(crate) mod catalogue;
 mod desk;
 mod engine;
+mod group_script;
+mod groups;
 mod incarnation;
 mod log;
 mod news;
@@ -18,6 +20,7 @@ mod spare;
 mod switches;
 #[cfg(feature = "store-suite")]
 mod trial;
+mod verdict;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -36,8 +39,8 @@ use crate::clock::Moment;
 use crate::config::{self, OnOutage};
 use crate::hash::Map;
 use crate::storage::{
-    Answer, Appended, Entry, Fingerprint, LogSettings, LogState, MemoryStore, Page, Progress, ReadRange, Store, StoreCounters, StoreError, Ticket,
-    Told,
+    Answer, Appended, Entry, Fingerprint, GroupStore, LogSettings, LogState, MemoryStore, Page, Progress, ReadRange, Store, StoreCounters,
+    StoreError, Ticket, Told,
 };
 use crate::telemetry::Metrics;
 use desk::Job;
@@ -69,6 +72,7 @@ pub(crate) struct RedisStore {
     memory: MemoryStore,
     missed: Missed,
     acked: Acked,
+    groups: groups::Groups,
     /// Logs in which something is missing.
     holes: Vec<Topic>,
     is_waking: bool,
@@ -124,6 +128,7 @@ impl RedisStore {
             memory: means.memory,
             missed: Missed::new(config.outage_messages, config.outage_bytes),
             acked: Acked::default(),
+            groups: groups::Groups::default(),
             holes: Vec::new(),
             is_waking: false,
             fsync: means.fsync,
@@ -298,6 +303,10 @@ impl Store for RedisStore {
         Progress::Later
     }
 
+    fn groups(&mut self) -> Option<&mut dyn GroupStore> {
+        Some(self)
+    }
+
     fn poll_told(&mut self, now: Moment, cx: &mut Context<'_>) -> Poll<Told> {
         loop {
             if let Some(told) = self.out.pop_front() {
@@ -310,19 +319,21 @@ impl Store for RedisStore {
         }
         self.send();
         self.dispatch();
+        self.dispatch_groups(now);
         self.waker = Some(cx.waker().clone());
         Poll::Pending
     }
 
     fn is_forgettable(&mut self, topic: &Topic, _now: Moment) -> bool {
-        // Redis keeps it, unless Redis is still to be given what this node has.
-        self.logs.get(topic).is_none_or(|log| log.place == Place::Redis)
+        // Redis keeps it, unless Redis is still to be given what this node has. What groups have given out is looked after.
+        self.logs.get(topic).is_none_or(|log| log.place == Place::Redis) && self.groups.are_closed(topic)
     }
 
     fn close(&mut self, topic: &Topic) {
         if self.logs.remove(topic).is_some() {
             self.memory.close(topic);
             self.acked.forget(topic);
+            self.groups.close(topic);
             self.ask(Job::Unfollow(*topic));
         }
     }

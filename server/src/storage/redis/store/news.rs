@@ -37,6 +37,7 @@ impl RedisStore {
                 }
                 self.batch_done(is_away, now);
             }
+            News::Groups(answers) => self.groups_answered(answers, now),
             News::Read(ticket, topic, range, found) => self.found(ticket, &topic, range, found, now),
             News::Filled(topic, found) => self.filled(&topic, found, now),
             News::Heads(heads) => {
@@ -285,7 +286,7 @@ impl RedisStore {
     }
 
     /// Takes the ends of a log that was only looked at.
-    fn seen(&mut self, topic: &Topic, ends: Ends, now: Moment) {
+    pub(super) fn seen(&mut self, topic: &Topic, ends: Ends, now: Moment) {
         let Some(log) = self.logs.get(topic) else { return };
         if log.place != Place::Redis || log.is_past(ends.epoch) {
             return;
@@ -312,6 +313,7 @@ impl RedisStore {
                 }
                 self.advance(topic, now);
             }
+            (Place::Redis, Notice::GaveBack { group, .. }) => self.tell_work(*topic, Some(group)),
             (Place::Redis, Notice::Deleted { by, .. }) => self.out.push_back(Told::Deleted { topic: *topic, by }),
             // While Redis was away, or is being caught up with, what it holds is looked at once that is over.
             (Place::Memory | Place::Healing | Place::Restoring, _) => {}
@@ -337,6 +339,9 @@ impl RedisStore {
             return;
         }
         self.tell_class();
+        for topic in self.groups.topics() {
+            self.tell_work(topic, None);
+        }
         let looks: Vec<_> = self.logs.iter().filter(|(_, log)| log.place == Place::Redis).map(|(topic, log)| self.look(topic, log)).collect();
         if !looks.is_empty() && !self.keeps_holes() {
             self.ask(Job::Heads(looks));
@@ -374,7 +379,7 @@ impl RedisStore {
 impl Notice {
     fn node(&self) -> ClientId {
         match self {
-            Self::Appended { node, .. } | Self::Deleted { node, .. } => *node,
+            Self::Appended { node, .. } | Self::GaveBack { node, .. } | Self::Deleted { node, .. } => *node,
         }
     }
 }

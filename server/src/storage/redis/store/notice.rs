@@ -1,6 +1,6 @@
 //! What nodes tell each other through Redis when they have changed a log.
 
-use arqonbus_protocol::ClientId;
+use arqonbus_protocol::{ClientId, Group};
 use bytes::Bytes;
 
 use super::packed::unpack;
@@ -18,6 +18,8 @@ pub(super) enum Notice {
         /// The last messages; none where they would be too many bytes.
         entries: Vec<Entry>,
     },
+    /// A node has given jobs of a group back, or made room for others.
+    GaveBack { node: ClientId, group: Group },
     /// A node has deleted the log.
     Deleted {
         node: ClientId,
@@ -42,6 +44,10 @@ impl Notice {
                 let entries = if count == 0 { Vec::new() } else { unpack(&payload.slice((end + 1).min(payload.len())..))? };
                 (entries.len() as u64 == count && count <= head).then_some(Self::Appended { node, epoch, head, entries })
             }
+            "g" => {
+                let (node, group) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+                words.next().is_none().then_some(Self::GaveBack { node, group })
+            }
             "d" => {
                 let (node, by) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
                 words.next().is_none().then_some(Self::Deleted { node, by })
@@ -63,6 +69,7 @@ mod tests {
         };
         assert_eq!(&entries[0].text[..], b"{}");
         assert!(matches!(parse("a n_aaaaaaaa 7 9 0"), Some(Notice::Appended { entries, .. }) if entries.is_empty()));
+        assert!(matches!(parse("g n_aaaaaaaa workers"), Some(Notice::GaveBack { .. })));
         assert!(matches!(parse("d n_aaaaaaaa c_bbbbbbbb"), Some(Notice::Deleted { .. })));
         for junk in [
             "",
@@ -74,6 +81,8 @@ mod tests {
             "a ? 7 9 0",
             "a n_aaaaaaaa 7 0 1\n0,1,0\n",
             "d n_aaaaaaaa",
+            "g n_aaaaaaaa",
+            "g n_aaaaaaaa _x",
         ] {
             assert!(parse(junk).is_none(), "{junk}");
         }

@@ -3,6 +3,8 @@
 use arqonbus_protocol::{GapReason, StorageState, Topic};
 
 use super::desk::{Failure, Job, Opened};
+#[cfg(not(any(test, feature = "sabotage")))]
+use super::group_script::Question;
 use super::log::{Place, Placed};
 use super::news::IN_MEMORY;
 use super::script::Item;
@@ -84,7 +86,7 @@ impl RedisStore {
     }
 
     /// A question failed because Redis is away; somebody says when it is back.
-    fn fail(&mut self, now: Moment) {
+    pub(super) fn fail(&mut self, now: Moment) {
         if !self.is_down {
             self.down(now);
             self.ask(Job::Probe);
@@ -296,5 +298,9 @@ impl RedisStore {
 
     pub(super) fn drops_notice(&mut self) -> bool {
         false
+    }
+
+    pub(super) fn asks_instead(&self, question: Question) -> Option<Question> {
+        Some(question)
     }
 }

@@ -15,7 +15,7 @@ use crate::storage::{Bound, Entry, Fingerprint, LogSettings, LogState, ReadRange
 /// Milliseconds for which a log is kept after the last sign of interest, beyond what it holds: positions of it are understood until then.
 const GRACE_MS: u64 = 86_400_000;
 /// The most that Lua's numbers, and Redis' expiries, are given.
-const NUMBER_MAX: u64 = 1 << 50;
+pub(super) const NUMBER_MAX: u64 = 1 << 50;
 
 /// The functions of a bus within Redis: one library, named after its text, so that nodes of two versions do not get in each other's way.
 ///
@@ -28,11 +28,12 @@ pub(super) struct Library {
 
 /// One function of the library.
 #[derive(Debug, Clone, Copy)]
-enum Function {
+pub(super) enum Function {
     Append,
     Heads,
     Read,
     Delete,
+    Groups,
     Mark,
     Vouch,
 }
@@ -46,6 +47,7 @@ impl Library {
             include_str!("scripts/heads.lua"),
             include_str!("scripts/read.lua"),
             include_str!("scripts/delete.lua"),
+            include_str!("scripts/groups.lua"),
         ];
         let text = parts.join("\n");
         let mut version = String::new();
@@ -78,12 +80,13 @@ impl Library {
         command
     }
 
-    fn call(&self, function: Function, keys: &[Vec<u8>]) -> Cmd {
+    pub(super) fn call(&self, function: Function, keys: &[Vec<u8>]) -> Cmd {
         let name = match function {
             Function::Append => "append",
             Function::Heads => "heads",
             Function::Read => "read",
             Function::Delete => "delete",
+            Function::Groups => "groups",
             Function::Mark => "mark",
             Function::Vouch => "vouch",
         };
@@ -115,7 +118,7 @@ pub(super) struct Caller {
 
 impl Caller {
     /// The keys of a topic's log: stream, meta, ids:0, ids:1.
-    fn keys(&self, topic: &Topic) -> Vec<Vec<u8>> {
+    pub(super) fn keys(&self, topic: &Topic) -> Vec<Vec<u8>> {
         let tag = self.tag(topic);
         ["", ":meta", ":ids:0", ":ids:1"].iter().map(|end| format!("{tag}{end}").into_bytes()).collect()
     }
@@ -125,7 +128,7 @@ impl Caller {
         format!("{}:feed", self.tag(topic)).into_bytes()
     }
 
-    fn tag(&self, topic: &Topic) -> String {
+    pub(super) fn tag(&self, topic: &Topic) -> String {
         stream_key(&self.prefix, topic)
     }
 
@@ -138,11 +141,11 @@ impl Caller {
     }
 
     /// The time that scripts go by; empty for Redis' own.
-    fn now(&self) -> String {
+    pub(super) fn now(&self) -> String {
         self.now.as_ref().map(|now| now.load(Relaxed).to_string()).unwrap_or_default()
     }
 
-    fn publish(&self) -> &'static str {
+    pub(super) fn publish(&self) -> &'static str {
         if self.is_cluster { "SPUBLISH" } else { "PUBLISH" }
     }
 
@@ -191,7 +194,7 @@ impl Caller {
 
     pub(super) fn delete(&self, library: &Library, topic: &Topic) -> Cmd {
         let mut keys = self.keys(topic);
-        keys.push(self.feed(topic));
+        keys.extend([self.feed(topic), self.groups_key(topic)]);
         let mut command = library.call(Function::Delete, &keys);
         command.arg(&self.node).arg(self.publish()).arg(&self.node);
         command
@@ -203,7 +206,7 @@ pub(super) fn keep_ms(settings: &LogSettings) -> u64 {
     settings.age_ms_max.max(settings.dedup_ms).saturating_add(GRACE_MS).min(NUMBER_MAX)
 }
 
-fn settings(settings: &LogSettings) -> String {
+pub(super) fn settings(settings: &LogSettings) -> String {
     let keep_ms = keep_ms(settings);
     let LogSettings { messages_max, age_ms_max, bytes_max, dedup_ms, dedup_entries_max } = settings;
     let number = |number: u64| number.min(NUMBER_MAX);
@@ -327,7 +330,7 @@ pub(super) fn heads(answer: Value) -> Option<Vec<Ends>> {
     states.into_iter().map(ends).collect()
 }
 
-fn ends(state: Value) -> Option<Ends> {
+pub(super) fn ends(state: Value) -> Option<Ends> {
     let Value::Array(values) = state else { return None };
     let numbers: Vec<u64> = values.into_iter().map(number).collect::<Option<_>>()?;
     let [epoch, start, head, first, bytes] = numbers[..] else { return None };
@@ -354,11 +357,11 @@ pub(super) fn found(answer: Value, direction: Direction) -> Option<Found> {
     Some(Found { ends, from, to, entries })
 }
 
-fn bulk(value: Value) -> Option<Bytes> {
+pub(super) fn bulk(value: Value) -> Option<Bytes> {
     if let Value::BulkString(bytes) = value { Some(bytes.into()) } else { None }
 }
 
-fn number(value: Value) -> Option<u64> {
+pub(super) fn number(value: Value) -> Option<u64> {
     if let Value::Int(number) = value {
         return u64::try_from(number).ok();
     }

@@ -2,10 +2,12 @@
 
 use arqonbus_protocol::Topic;
 
+use super::group_script::Question;
 use super::log::{Place, Placed};
 use super::{RedisStore, Waiting};
 use crate::clock::Moment;
 use crate::sim::Sabotage;
+use crate::storage::{Outcome, Whose};
 
 impl RedisStore {
     /// Whether a new epoch is told.
@@ -46,6 +48,18 @@ impl RedisStore {
     /// Whether what Redis has missed or lost stays so.
     pub(super) fn is_forgetful(&self) -> bool {
         self.sabotage == Some(Sabotage::ForgetOnOutage)
+    }
+
+    /// What is asked about a group instead of what should be; nothing where it is not asked at all.
+    pub(super) fn asks_instead(&self, question: Question) -> Option<Question> {
+        let again = Outcome::Again { delay_ms: 0, reason: None };
+        match (self.sabotage, question) {
+            (Some(Sabotage::ForgetAcks), Question::Settle { holder, epoch, seqs, outcome: Outcome::Done }) => {
+                Some(Question::Settle { holder, epoch, seqs, outcome: again })
+            }
+            (Some(Sabotage::LoseJobsOfTheDead), Question::Free(Whose::Of(_))) => None,
+            (_, question) => Some(question),
+        }
     }
 
     /// Whether this notice, one of a hundred, is lost.

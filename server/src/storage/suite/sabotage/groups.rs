@@ -66,8 +66,8 @@ impl GroupStore for Broken {
         self.inner.free(&of, whose, now, ticket)
     }
 
-    fn forget_group(&mut self, of: &GroupId, ticket: Ticket) -> Progress<()> {
+    fn forget_group(&mut self, of: &GroupId, ticket: Ticket) -> Progress<bool> {
         let of = self.of(of);
-        if self.fault == Fault::ForgetsNoGroup { Progress::Done(Ok(())) } else { self.inner.forget_group(&of, ticket) }
+        if self.fault == Fault::ForgetsNoGroup { Progress::Done(Ok(true)) } else { self.inner.forget_group(&of, ticket) }
     }
 }
