@@ -31,7 +31,7 @@ pub use codes::{CloseCode, ErrorCode, Permission, Retry};
 pub use commands::*;
 pub use envelope::{
     ClientEnvelope, Delivery, DeliveryHead, ErrorEnvelope, Event, JobHead, Malformed, Publish, Request, Response, ServerEnvelope, Target,
-    encode_acked, encode_command, encode_error, encode_event, encode_group_event, encode_history, encode_ok, encode_refused,
+    encode_acked_into, encode_command, encode_error, encode_event, encode_group_event, encode_history, encode_ok, encode_refused,
 };
 pub use events::*;
 pub use ids::{ClientId, CorrelationId, Epoch, MessageId, UserId};

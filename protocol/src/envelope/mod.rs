@@ -21,8 +21,8 @@ use trusting as decoding;
 
 pub use client::{ClientEnvelope, Publish, Request, encode_command};
 pub use server::{
-    Delivery, DeliveryHead, ErrorEnvelope, Event, JobHead, Response, ServerEnvelope, encode_acked, encode_error, encode_event, encode_group_event,
-    encode_history, encode_ok, encode_refused,
+    Delivery, DeliveryHead, ErrorEnvelope, Event, JobHead, Response, ServerEnvelope, encode_acked_into, encode_error, encode_event,
+    encode_group_event, encode_history, encode_ok, encode_refused,
 };
 
 use crate::{Channel, ClientId, Invalid, MessageId, Refusal, Room, Topic, UserId};

@@ -184,11 +184,9 @@ pub fn encode_ok(request_id: &MessageId, result: &impl Serialize) -> Vec<u8> {
     out
 }
 
-/// Writes the answer of a publish: as [`encode_ok`], and in less time.
-#[must_use]
-pub fn encode_acked(request_id: &MessageId, result: &PublishResult) -> Vec<u8> {
-    let mut out = Vec::with_capacity(192);
-    let mut object = ObjectWriter::open(&mut out, "response");
+/// Appends the answer of a publish to `out`: as [`encode_ok`], and in less time.
+pub fn encode_acked_into(out: &mut Vec<u8>, request_id: &MessageId, result: &PublishResult) {
+    let mut object = ObjectWriter::open(out, "response");
     object.text("request_id", request_id.as_bytes());
     object.text("status", b"ok");
     object.object("result", |members| {
@@ -197,9 +195,6 @@ pub fn encode_acked(request_id: &MessageId, result: &PublishResult) -> Vec<u8> {
         members.raw("duplicate", if result.duplicate { b"true" } else { b"false" });
     });
     object.close();
-    // An exact buffer becomes shared bytes without a further allocation.
-    out.shrink_to_fit();
-    out
 }
 
 /// Writes the answer to `history`: `result`, with `messages` as they were delivered.

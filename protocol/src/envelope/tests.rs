@@ -115,7 +115,9 @@ fn an_ack_is_written_as_any_other_answer() {
         for (durability, duplicate) in [(crate::Durability::None, false), (crate::Durability::Memory, true)] {
             let result = crate::PublishResult { position, durability, duplicate };
             let id = "arq_01JD0000000000000000000000".parse().unwrap();
-            assert_eq!(encode_acked(&id, &result), encode_ok(&id, &result));
+            let mut acked = Vec::new();
+            encode_acked_into(&mut acked, &id, &result);
+            assert_eq!(acked, encode_ok(&id, &result));
         }
     }
 }

@@ -238,17 +238,13 @@ fn string(text: &str, out: &mut Vec<u8>) {
 
 /// Appends a number in decimal.
 pub(crate) fn number(mut number: u64, out: &mut Vec<u8>) {
-    let mut digits = [0_u8; 20];
-    let mut first = digits.len();
-    loop {
-        first -= 1;
-        digits[first] = b'0' + (number % 10) as u8;
+    // Written where they stay: to copy what was written byte by byte a moment ago would wait until all of it has reached the cache.
+    let start = out.len();
+    out.resize(start + number.checked_ilog10().map_or(1, |exponent| exponent as usize + 1), b'0');
+    for digit in out[start..].iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
         number /= 10;
-        if number == 0 {
-            break;
-        }
     }
-    out.extend_from_slice(&digits[first..]);
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arqonbus_protocol::{Delivery, DeliveryHead, RawJson, Target};
 use tokio::sync::mpsc;
 
-use crate::routing::{Asked, ConnId, LaneOp, Op, PublishOp};
+use crate::routing::{Asked, ConnId, Op, PublishOp};
 use crate::session::Identity;
 use crate::shard::Control;
 use crate::shared::Shared;
@@ -71,5 +71,5 @@ fn message(shared: &Shared, node: &Arc<Identity>, activity: &Activity) -> Op {
         received_us: 0,
         then: None,
     };
-    Op::Lane(activity.topic, LaneOp::Publish(Box::new(publish)))
+    Op::Send(Box::new(publish))
 }

@@ -63,7 +63,7 @@ fn ask_pattern(session: &mut Session, asked: Asked, args: JoinArgs, cx: &mut Con
         super::leave::ask_pattern(session, &pattern, cx);
     }
     session.patterns.push(pattern);
-    cx.steps.push(Step::AskAll(asked, Aggregate::JoinPattern(Box::new(args))));
+    cx.steps.push(Step::AskAll(Box::new((asked, Aggregate::JoinPattern(Box::new(args))))));
     Ok(())
 }
 

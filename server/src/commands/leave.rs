@@ -25,7 +25,7 @@ pub(super) fn ask(session: &mut Session, asked: Asked, args: &LeaveArgs, cx: &mu
         return Err(not_joined());
     }
     session.patterns.retain(|joined| *joined != pattern);
-    cx.steps.push(Step::AskAll(asked, Aggregate::LeavePattern(pattern)));
+    cx.steps.push(Step::AskAll(Box::new((asked, Aggregate::LeavePattern(pattern)))));
     Ok(())
 }
 

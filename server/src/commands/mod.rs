@@ -79,9 +79,9 @@ fn run(session: &mut Session, asked: Asked, command: Command, cx: &mut Context<'
         Command::LeaveChannel(args) => return leave::ask(session, asked, &args, cx),
         Command::Ack(args) => ack::ask(asked, args, cx),
         Command::Nack(args) => return nack::ask(asked, args, cx),
-        Command::Status(_) => cx.steps.push(Step::AskAll(asked, Aggregate::Status)),
-        Command::ListRooms(args) => cx.steps.push(Step::AskAll(asked, Aggregate::ListRooms(args))),
-        Command::ListChannels(args) => cx.steps.push(Step::AskAll(asked, Aggregate::ListChannels(Box::new(args)))),
+        Command::Status(_) => cx.steps.push(Step::AskAll(Box::new((asked, Aggregate::Status)))),
+        Command::ListRooms(args) => cx.steps.push(Step::AskAll(Box::new((asked, Aggregate::ListRooms(args))))),
+        Command::ListChannels(args) => cx.steps.push(Step::AskAll(Box::new((asked, Aggregate::ListChannels(Box::new(args)))))),
         Command::CreateChannel(args) => {
             cx.refuse_while_draining()?;
             refuse_reserved(&args.room, &args.channel)?;
@@ -100,7 +100,7 @@ fn run(session: &mut Session, asked: Asked, command: Command, cx: &mut Context<'
 
 /// Asks the lane of `topic`, wherever it lives.
 fn ask_lane(topic: Topic, op: LaneOp, cx: &mut Context<'_>) {
-    cx.steps.push(Step::Ask(cx.shared.homes.of_topic(&topic), Op::Lane(topic, op)));
+    cx.steps.push(Step::Ask(cx.shared.homes.of_topic(&topic), Op::Lane(topic, Box::new(op))));
 }
 
 fn refuse_reserved(room: &Room, channel: &Channel) -> Result<(), Refusal> {

@@ -56,7 +56,7 @@ pub struct Config {
     pub groups: Groups,
     /// Bytes of history of all topics together.
     pub history_total_bytes: u64,
-    /// Bytes of remembered message ids of the whole bus, at 64 bytes an id; past it the topics with the most forget their oldest early, counted.
+    /// Bytes of remembered message ids of the whole bus, at 72 bytes an id; past it the topics with the most forget their oldest early, counted.
     pub dedup_total_bytes: u64,
     /// Whether a channel appears on first use or only by `create_channel`, where no rule says otherwise.
     pub create: Create,

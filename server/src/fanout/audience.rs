@@ -4,12 +4,12 @@
 //! whoever is to get something else meanwhile is given what it is owed first, so that nothing overtakes a slice.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 
+use super::Frames;
 use super::connection::Connection;
 use super::segment::Segment;
 use crate::hash::State;
@@ -47,7 +47,7 @@ struct Member {
 /// What everybody gets, but one.
 #[derive(Debug)]
 pub(super) struct Owed {
-    segment: Segment<Arc<[Bytes]>>,
+    segment: Segment,
     except: Option<Key>,
     pub(super) bytes: usize,
 }
@@ -64,9 +64,9 @@ pub(crate) struct Given {
 }
 
 impl Owed {
-    pub(super) fn new(bodies: Arc<[Bytes]>, except: Option<Key>) -> Self {
-        let bytes = bodies.iter().map(Bytes::len).sum();
-        Self { segment: Segment::new(bodies), except, bytes }
+    pub(super) fn new(frames: Frames, except: Option<Key>) -> Self {
+        let bytes = frames.bytes();
+        Self { segment: Segment::new(frames), except, bytes }
     }
 
     fn give(&mut self, key: Key, conn: &mut Connection) -> u64 {
@@ -75,7 +75,7 @@ impl Owed {
         }
         let frames = self.segment.frames(conn.session.batch);
         conn.push_frames(frames);
-        self.segment.bodies().len() as u64
+        self.segment.messages()
     }
 }
 

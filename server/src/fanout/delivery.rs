@@ -1,10 +1,9 @@
 //! What a home tells the shard where a connection lives.
 
-use std::sync::Arc;
-
-use arqonbus_protocol::{ChannelSummary, CloseCode, Group, MessageId, NodeStatus, Position, Refusal, Room, StorageState, TopicStart};
+use arqonbus_protocol::{ChannelSummary, CloseCode, Group, MessageId, NodeStatus, Position, PublishResult, Refusal, Room, StorageState, TopicStart};
 use bytes::Bytes;
 
+use super::Frames;
 use crate::peers::letter::{Answer, RoomPart};
 use crate::routing::{Abroad, LaneId, Op, ShardId};
 use crate::slots::Key;
@@ -14,8 +13,10 @@ use crate::slots::Key;
 pub(crate) enum Delivery {
     /// One envelope to one connection.
     To { conn: Key, body: Bytes },
+    /// The answer to a publish, written where it goes out: most deliveries are these, and none needs a buffer of its own.
+    Acked { conn: Key, request_id: MessageId, result: PublishResult },
     /// Envelopes to everyone here who is in a lane's audience.
-    Fan { lane: LaneId, bodies: Arc<[Bytes]>, except: Option<Key> },
+    Fan { lane: LaneId, frames: Frames, except: Option<Key> },
     /// One envelope to everyone here who is in any channel of a room.
     Room { room: Room, body: Bytes, except: Option<Key> },
     /// One envelope to everyone here.
@@ -33,7 +34,7 @@ pub(crate) enum Delivery {
     /// Go on with this question, for as long as the connection is there.
     Ask { conn: Key, next: Box<(ShardId, Op)> },
     /// A connection enters a work group, and is answered.
-    EnterGroup { lane: LaneId, conn: Key, group: Group, request_id: MessageId, reply: Bytes, gap: Option<Bytes> },
+    EnterGroup { lane: LaneId, conn: Key, opening: Box<GroupOpening> },
     /// A member's jobs, after what it has to be told before.
     Jobs { lane: LaneId, conn: Key, group: Group, gap: Option<Bytes>, bodies: Vec<Bytes> },
     /// A connection leaves a work group.
@@ -51,6 +52,7 @@ impl Delivery {
     pub(super) fn receiver(&self) -> Option<Key> {
         match self {
             Self::To { conn, .. }
+            | Self::Acked { conn, .. }
             | Self::Enter { conn, .. }
             | Self::Page { conn, .. }
             | Self::Exit { conn, .. }
@@ -74,6 +76,16 @@ pub(crate) struct Opening {
     pub(crate) gap: Option<Bytes>,
     pub(crate) then: Then,
     pub(crate) asked: OpeningAsked,
+}
+
+/// How a member of a work group begins.
+#[derive(Debug)]
+pub(crate) struct GroupOpening {
+    pub(crate) group: Group,
+    pub(crate) request_id: MessageId,
+    pub(crate) reply: Bytes,
+    /// Told before the first job.
+    pub(crate) gap: Option<Bytes>,
 }
 
 /// Who waits for the opening.

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{CloseCode, JoinResult, MessageId, Position, encode_ok, encode_refused};
+use arqonbus_protocol::{CloseCode, JoinResult, MessageId, Position, PublishResult, encode_acked_into, encode_ok, encode_refused};
 use bytes::Bytes;
 
 use super::connection::Connection;
-use super::segment::Segment;
+use super::segment;
 use super::spread::Audiences;
 use super::{Delivery, Opening, OpeningAsked, Part, Then};
 use crate::clock::Moment;
@@ -29,6 +29,8 @@ pub(crate) struct Edge {
     /// Questions that deliveries led to.
     pub(crate) asks: Vec<(ShardId, Op)>,
     pub(crate) messages_out: u64,
+    /// Where an answer is written, for reuse.
+    answer: Vec<u8>,
     pub(crate) now: Moment,
 }
 
@@ -42,6 +44,7 @@ impl Edge {
             dirty: Vec::new(),
             asks: Vec::new(),
             messages_out: 0,
+            answer: Vec::new(),
             now: Moment::default(),
         }
     }
@@ -53,17 +56,16 @@ impl Edge {
         }
         match delivery {
             Delivery::To { conn, body } => self.to(conn, &body),
-            Delivery::Fan { lane, bodies, except } => self.fan(lane, bodies, except),
-            Delivery::Room { room, body, except } => self.room(room, body, except),
-            Delivery::Everyone { body, except } => self.everyone(body, except),
+            Delivery::Acked { conn, request_id, result } => self.acked(conn, &request_id, &result),
+            Delivery::Fan { lane, frames, except } => self.fan(lane, frames, except),
+            Delivery::Room { room, body, except } => self.room(room, &body, except),
+            Delivery::Everyone { body, except } => self.everyone(&body, except),
             Delivery::Enter { lane, conn, opening } => self.enter(lane, conn, *opening),
             Delivery::Page { lane, conn, gap, bodies, then } => self.page(lane, conn, gap.as_ref(), &bodies, then),
             Delivery::Exit { lane, conn, reply } => self.exit(lane, conn, reply),
             Delivery::Ended { lane, event } => self.ended(lane, event),
             Delivery::Part { conn, gather, part } => self.part(conn, gather, part),
-            Delivery::EnterGroup { lane, conn, group, request_id, reply, gap } => {
-                self.enter_group(lane, conn, group, &request_id, &reply, gap.as_ref());
-            }
+            Delivery::EnterGroup { lane, conn, opening } => self.enter_group(lane, conn, &opening),
             Delivery::Jobs { lane, conn, group, gap, bodies } => self.jobs(lane, conn, group, gap.as_ref(), &bodies),
             Delivery::ExitGroup { lane, conn, group, reply } => self.exit_group(lane, conn, group, reply.as_ref()),
             Delivery::Relay { next } => self.asks.push(*next),
@@ -114,6 +116,14 @@ impl Edge {
         }
     }
 
+    fn acked(&mut self, key: Key, request_id: &MessageId, result: &PublishResult) {
+        let mut answer = std::mem::take(&mut self.answer);
+        answer.clear();
+        encode_acked_into(&mut answer, request_id, result);
+        self.to(key, &answer);
+        self.answer = answer;
+    }
+
     /// The connections that receive what they did not ask for: all but HTTP requests.
     pub(crate) fn sockets(&self) -> impl Iterator<Item = (Key, &Connection)> {
         self.connections.iter().filter(|(_, conn)| conn.session.channel == Channel::WebSocket)
@@ -122,7 +132,7 @@ impl Edge {
     /// Puts envelopes that are shared with others into one outbox.
     pub(super) fn share(&mut self, key: Key, bodies: &[Bytes]) {
         let Some(conn) = self.connections.get_mut(key).filter(|_| !bodies.is_empty()) else { return };
-        let frames = Segment::new(bodies).frames(conn.session.batch);
+        let frames = segment::frames(bodies, conn.session.batch);
         conn.push_frames(frames);
         self.touched(key);
     }

@@ -1,15 +1,16 @@
 //! Work groups where their members' connections live.
 
-use arqonbus_protocol::{Group, MessageId, encode_refused};
+use arqonbus_protocol::{Group, encode_refused};
 use bytes::Bytes;
 
-use super::Edge;
+use super::{Edge, GroupOpening};
 use crate::commands::limit_reached;
 use crate::routing::{ConnId, LaneId, Op};
 use crate::slots::Key;
 
 impl Edge {
-    pub(super) fn enter_group(&mut self, lane: LaneId, key: Key, group: Group, request_id: &MessageId, reply: &Bytes, gap: Option<&Bytes>) {
+    pub(super) fn enter_group(&mut self, lane: LaneId, key: Key, opening: &GroupOpening) {
+        let GroupOpening { group, request_id, ref reply, ref gap } = *opening;
         let joins_max = self.shared.config.limits.joins;
         let id = ConnId { shard: self.shard, key };
         let Some(conn) = self.connections.get_mut(key).filter(|conn| conn.closing.is_none()) else {
@@ -18,12 +19,12 @@ impl Edge {
         if !conn.groups.contains(&(lane, group)) {
             if conn.joins() >= joins_max {
                 self.asks.push((lane.shard, Op::PartGroup { lane, conn: id, group }));
-                return self.to(key, &encode_refused(request_id, &limit_reached(joins_max)));
+                return self.to(key, &encode_refused(&request_id, &limit_reached(joins_max)));
             }
             conn.groups.push((lane, group));
         }
         self.to(key, reply);
-        self.share(key, gap.map_or(&[], std::slice::from_ref));
+        self.share(key, gap.as_slice());
     }
 
     pub(super) fn jobs(&mut self, lane: LaneId, key: Key, group: Group, gap: Option<&Bytes>, bodies: &[Bytes]) {

@@ -11,9 +11,10 @@ mod segment;
 mod spread;
 
 pub(crate) use connection::Place;
-pub(crate) use delivery::{Delivery, ForeignPart, Opening, OpeningAsked, Part, StatusPart, Then};
+pub(crate) use delivery::{Delivery, ForeignPart, GroupOpening, Opening, OpeningAsked, Part, StatusPart, Then};
 pub(crate) use edge::Edge;
 pub(crate) use gather::Gather;
+pub(crate) use segment::{Frames, Gathered};
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use spread::MEMBERS_AT_ONCE;
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! What many receive: lanes' audiences, rooms, everyone. Small audiences are given it at once, large ones in slices.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use arqonbus_protocol::Room;
 use bytes::Bytes;
 
-use super::Edge;
 use super::audience::{Audience, Given, Owed};
+use super::{Edge, Frames};
 use crate::hash::Map;
 use crate::routing::LaneId;
 use crate::slots::Key;
@@ -126,16 +125,16 @@ impl Audiences {
 }
 
 impl Edge {
-    pub(super) fn fan(&mut self, lane: LaneId, bodies: Arc<[Bytes]>, except: Option<Key>) {
-        self.spread(Whom::Lane(lane), Owed::new(bodies, except));
+    pub(super) fn fan(&mut self, lane: LaneId, frames: Frames, except: Option<Key>) {
+        self.spread(Whom::Lane(lane), Owed::new(frames, except));
     }
 
-    pub(super) fn room(&mut self, room: Room, body: Bytes, except: Option<Key>) {
-        self.spread(Whom::Room(room), Owed::new(Arc::from([body]), except));
+    pub(super) fn room(&mut self, room: Room, body: &[u8], except: Option<Key>) {
+        self.spread(Whom::Room(room), Owed::new(Frames::of(body), except));
     }
 
-    pub(super) fn everyone(&mut self, body: Bytes, except: Option<Key>) {
-        self.spread(Whom::Everyone, Owed::new(Arc::from([body]), except));
+    pub(super) fn everyone(&mut self, body: &[u8], except: Option<Key>) {
+        self.spread(Whom::Everyone, Owed::new(Frames::of(body), except));
     }
 
     /// A lane is no more: its members are told after everything else.

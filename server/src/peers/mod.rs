@@ -240,6 +240,7 @@ impl Peers {
             Delivery::Part { gather, part, .. } => self.part(gather, part),
             // The edge of the rest of the bus has no connections.
             Delivery::To { .. }
+            | Delivery::Acked { .. }
             | Delivery::Fan { .. }
             | Delivery::Room { .. }
             | Delivery::Everyone { .. }

@@ -1,6 +1,6 @@
 //! The way out of a home: deliveries by shard, and the few shapes of an answer.
 
-use arqonbus_protocol::{ErrorCode, PublishResult, Refusal, encode_acked, encode_ok, encode_refused};
+use arqonbus_protocol::{ErrorCode, PublishResult, Refusal, encode_ok, encode_refused};
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -43,8 +43,8 @@ impl Egress {
     }
 
     /// Answers a publish that was carried out.
-    pub(crate) fn acked(&mut self, asked: &Asked, result: &PublishResult) {
-        self.send(asked.conn, encode_acked(&asked.request_id, result));
+    pub(crate) fn acked(&mut self, asked: &Asked, result: PublishResult) {
+        self.push(asked.conn.shard, Delivery::Acked { conn: asked.conn.key, request_id: asked.request_id, result });
     }
 
     /// Answers a request that was not.

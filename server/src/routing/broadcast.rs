@@ -38,7 +38,7 @@ impl Home {
             return self.send_abroad(publish, duplicate, recipients.is_empty());
         }
         if publish.ack {
-            self.egress.acked(&publish.asked, &PublishResult { position: None, durability: Durability::None, duplicate });
+            self.egress.acked(&publish.asked, PublishResult { position: None, durability: Durability::None, duplicate });
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{ErrorCode, Position, Refusal, StorageState, Timestamp, Topic};
+use arqonbus_protocol::{ErrorCode, Position, Refusal, StorageState, Target, Timestamp, Topic};
 use indexmap::IndexSet;
 
 use super::directory::Directory;
@@ -121,8 +121,11 @@ impl Home {
     /// Takes one question.
     pub(crate) fn ask(&mut self, op: Op) {
         match op {
-            Op::Lane(topic, op) => self.ask_topic(topic, op),
-            Op::Send(publish) => self.send(publish),
+            Op::Lane(topic, op) => self.ask_topic(topic, *op),
+            Op::Send(publish) => match publish.target {
+                Target::Topic(topic) => self.ask_topic(topic, LaneOp::Publish(publish)),
+                Target::Room(_) | Target::Client(_) | Target::User(_) | Target::Everyone => self.send(publish),
+            },
             Op::JoinPattern { asked, gather, args } => self.join_pattern(&asked, gather, &args),
             Op::LeavePattern { conn, pattern, gather } => self.leave_pattern(conn, &pattern, gather),
             Op::Unname { lane, conn } => self.ask_lane(lane.key, LaneOp::Unname { conn }),
@@ -317,7 +320,7 @@ impl Home {
     pub(crate) fn hear(&mut self, told: Told) {
         match told {
             Told::Answer(ticket, answer) => self.complete(ticket, answer),
-            Told::Fed { topic, position, body } => self.fed(&topic, position, body),
+            Told::Fed { topic, position, body } => self.fed(&topic, position, &body),
             Told::Work { topic, group } => self.restock(&topic, group),
             Told::Moved { topic, reason, head, durability } => self.moved(&topic, reason, head, durability),
             Told::Deleted { topic, by } => {

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use arqonbus_protocol::{Durability, Group, MessageId, Position, Topic};
-use bytes::Bytes;
 use indexmap::IndexMap;
 
 use super::groups::{GroupOp, LaneGroup};
 use super::op::{LaneOp, PublishOp};
 use super::{ConnId, Foreign, LaneId};
 use crate::clock::Moment;
-use crate::fanout::Delivery;
+use crate::fanout::{Delivery, Frames, Gathered};
 use crate::hash::State;
 use crate::routing::Egress;
 use crate::session::Identity;
@@ -41,7 +40,7 @@ pub(crate) struct Lane {
     /// Members that want to hear who joins and leaves.
     pub(crate) watchers: u32,
     /// Stored, not yet fanned out.
-    batch: Vec<Bytes>,
+    batch: Gathered,
     /// Publishes that the store has been asked to append, in order. Only other publishes go past them.
     pub(crate) appending: VecDeque<(Ticket, Box<PublishOp>)>,
     /// Questions to the store about groups that are under way, in order. They go past everything else, and everything else past them.
@@ -113,7 +112,7 @@ impl Lane {
             groups: BTreeMap::new(),
             roused: false,
             watchers: 0,
-            batch: Vec::new(),
+            batch: Gathered::default(),
             appending: VecDeque::new(),
             grouping: VecDeque::new(),
             waiting: None,
@@ -195,32 +194,29 @@ impl Lane {
     }
 
     /// Lets `body` join what is fanned out next. Gives whether it is the first.
-    pub(crate) fn gather(&mut self, body: Bytes) -> bool {
+    pub(crate) fn gather(&mut self, body: &[u8]) -> bool {
         if self.by_shard.iter().all(|members| *members == 0) {
             return false;
         }
+        let is_first = self.batch.is_empty();
         self.batch.push(body);
-        self.batch.len() == 1
+        is_first
     }
 
     /// Fans out what was gathered. To be done before the membership changes, and at the end of each tick.
     pub(crate) fn flush(&mut self, egress: &mut Egress) {
-        if self.batch.is_empty() {
-            return;
-        }
-        let bodies: Arc<[Bytes]> = self.batch.drain(..).collect();
-        self.fan(&bodies, None, egress);
-        if self.batch.capacity() > 1_024 {
-            self.batch = Vec::new();
+        if !self.batch.is_empty() {
+            let frames = self.batch.take();
+            self.fan(&frames, None, egress);
         }
     }
 
-    /// Fans out `bodies` now, after what was gathered before.
-    pub(crate) fn fan(&self, bodies: &Arc<[Bytes]>, except: Option<ConnId>, egress: &mut Egress) {
+    /// Fans out `frames` now, after what was gathered before.
+    pub(crate) fn fan(&self, frames: &Frames, except: Option<ConnId>, egress: &mut Egress) {
         for (shard, count) in (0..).zip(&self.by_shard) {
             if *count > 0 {
                 let except = except.filter(|conn| conn.shard == shard).map(|conn| conn.key);
-                egress.push(shard, Delivery::Fan { lane: self.id, bodies: Arc::clone(bodies), except });
+                egress.push(shard, Delivery::Fan { lane: self.id, frames: frames.clone(), except });
             }
         }
     }

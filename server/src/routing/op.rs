@@ -46,8 +46,8 @@ pub(crate) struct Asked {
 #[derive(Debug)]
 pub(crate) enum Op {
     /// For the lane of a topic.
-    Lane(Topic, LaneOp),
-    /// To a target that is not a topic: private, room, everyone.
+    Lane(Topic, Box<LaneOp>),
+    /// A message to its target.
     Send(Box<PublishOp>),
     /// Join all topics that match, here.
     JoinPattern { asked: Asked, gather: u32, args: Box<JoinArgs> },

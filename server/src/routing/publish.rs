@@ -1,14 +1,11 @@
 //! Publishing to a topic: stored, then acknowledged, then gathered for its audience.
 
-use std::sync::Arc;
-
 use arqonbus_protocol::{Durability, ErrorCode, EventBody, Gap, GapReason, Position, PublishResult, Refusal, Topic, encode_event};
-use bytes::Bytes;
 
 use super::lane::Lane;
 use super::op::PublishOp;
 use super::{Abroad, Home};
-use crate::fanout::Delivery;
+use crate::fanout::{Delivery, Frames};
 use crate::slots::Key;
 use crate::storage::{Appended, Entry, Progress, StoreError, Verdict};
 
@@ -45,7 +42,7 @@ impl Home {
                 if position.epoch != lane.head.epoch {
                     let gap = epoch_gap(&topic, lane.head, position, self.timestamp);
                     lane.flush(&mut self.egress);
-                    lane.fan(&Arc::from([gap]), None, &mut self.egress);
+                    lane.fan(&Frames::of(&gap), None, &mut self.egress);
                 }
                 lane.idle_since = None;
                 // What was read to fill a hole has been told already.
@@ -58,8 +55,8 @@ impl Home {
                 }
                 if is_new && publish.exclude_sender {
                     lane.flush(&mut self.egress);
-                    lane.fan(&Arc::from([body]), Some(publish.asked.conn), &mut self.egress);
-                } else if is_new && lane.gather(body) {
+                    lane.fan(&Frames::of(&body), Some(publish.asked.conn), &mut self.egress);
+                } else if is_new && lane.gather(&body) {
                     self.gathered.push(key);
                 }
                 self.stock(key);
@@ -76,7 +73,7 @@ impl Home {
         }
         if publish.ack {
             let durability = if is_held { self.durability(key) } else { Durability::None };
-            self.egress.acked(&publish.asked, &PublishResult { position: Some(position), durability, duplicate });
+            self.egress.acked(&publish.asked, PublishResult { position: Some(position), durability, duplicate });
         }
     }
 
@@ -96,8 +93,8 @@ pub(super) fn id_conflict() -> Refusal {
 }
 
 /// The log began a new epoch under its members.
-fn epoch_gap(topic: &Topic, from: Position, first: Position, timestamp: arqonbus_protocol::Timestamp) -> Bytes {
+fn epoch_gap(topic: &Topic, from: Position, first: Position, timestamp: arqonbus_protocol::Timestamp) -> Vec<u8> {
     let to = Position { seq: first.seq - 1, ..first };
     let gap = Gap { reason: GapReason::EpochChanged, from: Some(from), to, refetch_after_ms: 0 };
-    encode_event(&EventBody::Gap(gap), Some(topic), &timestamp).into()
+    encode_event(&EventBody::Gap(gap), Some(topic), &timestamp)
 }

@@ -4,7 +4,7 @@ use arqonbus_protocol::{Delivery, DeliveryHead, ErrorCode, Pattern, Permission, 
 
 use super::permission::{self, Scope};
 use super::{Channel, Context, Session, Step};
-use crate::routing::{LaneOp, Op, PublishOp};
+use crate::routing::{Op, PublishOp};
 use crate::storage::{Entry, Fingerprint};
 
 impl Session {
@@ -41,14 +41,14 @@ impl Session {
             asked,
         };
         let homes = &cx.shared.homes;
-        let step = match publish.target {
-            Target::Topic(topic) => Step::Ask(homes.of_topic(&topic), Op::Lane(topic, LaneOp::Publish(Box::new(publish)))),
-            Target::Room(room) => Step::Ask(homes.of_room(&room), Op::Send(Box::new(publish))),
-            Target::Client(client) => Step::Ask(homes.of_client(&client), Op::Send(Box::new(publish))),
-            Target::User(user) => Step::Ask(homes.of_user(&user), Op::Send(Box::new(publish))),
-            Target::Everyone => Step::Ask(0, Op::Send(Box::new(publish))),
+        let home = match &publish.target {
+            Target::Topic(topic) => homes.of_topic(topic),
+            Target::Room(room) => homes.of_room(room),
+            Target::Client(client) => homes.of_client(client),
+            Target::User(user) => homes.of_user(user),
+            Target::Everyone => 0,
         };
-        cx.steps.push(step);
+        cx.steps.push(Step::Ask(home, Op::Send(Box::new(publish))));
     }
 
     fn admit(&self, publish: &Publish<'_>, cx: &Context<'_>) -> Result<(), Refusal> {

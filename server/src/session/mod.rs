@@ -24,15 +24,11 @@ pub(crate) enum Step {
     /// A question to one home.
     Ask(ShardId, Op),
     /// A question to every home, whose parts make one answer.
-    AskAll(Asked, Aggregate),
+    AskAll(Box<(Asked, Aggregate)>),
     /// An envelope to the client.
     Reply(Vec<u8>),
     /// The end of the connection.
     Close(CloseCode),
-    /// The peer's wish to end it, with the code that answers.
-    Closed(u16),
-    /// The answer to a ping.
-    Pong(Vec<u8>),
 }
 
 /// How the client is connected.
@@ -60,6 +56,21 @@ pub(crate) struct Session {
     pub(crate) patterns: Vec<Pattern>,
 }
 
+/// The envelopes of one text message: with batching those that stand on its lines, else the whole. At least one: what says nothing is refused.
+pub(crate) fn envelopes(text: &str, batch: bool) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    let cut = std::iter::from_fn(move || match rest.filter(|_| batch).and_then(|text| text.split_once('\n')) {
+        Some((line, others)) => {
+            rest = Some(others);
+            Some(line)
+        }
+        None => rest.take(),
+    });
+    let mut lines = cut.filter(move |line| !batch || !line.trim_ascii().is_empty());
+    let first = lines.next().unwrap_or_default();
+    std::iter::once(first).chain(lines)
+}
+
 /// What a session needs to know of the world while it handles one envelope.
 pub(crate) struct Context<'a> {
     pub(crate) shared: &'a Shared,
@@ -74,21 +85,8 @@ impl Session {
         Self { who, conn, channel, batch: false, acted: false, malformed: 0, patterns: Vec::new() }
     }
 
-    /// Takes one text message: an envelope, or with batching several on lines of their own.
+    /// Takes one envelope.
     pub(crate) fn receive(&mut self, text: &str, cx: &mut Context<'_>) {
-        if !self.batch {
-            return self.envelope(text, cx);
-        }
-        let mut lines = text.split('\n').filter(|line| !line.trim_ascii().is_empty()).peekable();
-        if lines.peek().is_none() {
-            return self.envelope("", cx);
-        }
-        for line in lines {
-            self.envelope(line, cx);
-        }
-    }
-
-    fn envelope(&mut self, text: &str, cx: &mut Context<'_>) {
         let bytes_max = cx.shared.config.limits.envelope_bytes;
         if text.len() > bytes_max {
             let refusal = Refusal::new(ErrorCode::TooLarge, format!("an envelope has at most {bytes_max} bytes"));
@@ -154,6 +152,24 @@ impl Context<'_> {
         match self.shared.draining_ms() {
             None => Ok(()),
             Some(ms) => Err(Refusal::new(ErrorCode::Draining, "this server is shutting down; reconnect").after_ms(ms)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::envelopes;
+
+    #[test]
+    fn a_text_is_one_envelope_or_with_batching_one_on_each_line() {
+        for (text, batch, expected) in [
+            ("a\nb", false, &["a\nb"][..]),
+            ("", false, &[""]),
+            ("a", true, &["a"]),
+            ("a\nb\r\n\n c \n", true, &["a", "b\r", " c "]),
+            ("\n \n", true, &[""]),
+        ] {
+            assert!(envelopes(text, batch).eq(expected.iter().copied()), "{text:?}");
         }
     }
 }

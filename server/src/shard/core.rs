@@ -9,12 +9,12 @@ use crate::commands::{self, Aggregate};
 use crate::fanout::connection::{Connection, Place, Sink};
 use crate::fanout::{Delivery, Edge, Gather};
 use crate::routing::{Asked, ConnId, Home, Op, ShardId};
-use crate::session::{Channel, Context, Identity, Session, Step};
+use crate::session::{self, Channel, Context, Identity, Session, Step};
 use crate::shared::Shared;
 use crate::slots::Key;
 use crate::storage::Store;
 use crate::telemetry::{Ended, Signal};
-use crate::transport::frame::{Decoder, Incoming, Opcode};
+use crate::transport::frame::{Incoming, Opcode};
 
 /// Bytes of one read: enough for a few hundred publishes, few enough that others need not wait long.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
@@ -110,39 +110,50 @@ impl Core {
         if conn.closing.is_some() {
             return;
         }
-        let mut steps = std::mem::take(&mut self.steps);
-        let session = &mut conn.session;
-        let mut cx = Context { shared: &self.shared, timestamp: self.home.timestamp, received_us: self.shared.clock.micros(), steps: &mut steps };
-        let fed = conn.decoder.feed(bytes, self.shared.config.limits.frame_bytes, |incoming| {
-            match incoming {
-                Incoming::Text(text) => session.receive(text, &mut cx),
-                Incoming::Binary(_) => cx.steps.push(Step::Close(CloseCode::Unsupported)),
-                Incoming::Ping(payload) => cx.steps.push(Step::Pong(payload.to_vec())),
-                Incoming::Pong => {}
-                Incoming::Close(code) => cx.steps.push(Step::Closed(code)),
-            }
-            !matches!(cx.steps.last(), Some(Step::Close(_) | Step::Closed(_)))
-        });
-        for step in steps.drain(..) {
-            self.step(key, step);
-        }
-        self.steps = steps;
+        let (frame_bytes, received_us) = (self.shared.config.limits.frame_bytes, self.shared.clock.micros());
+        let mut decoder = std::mem::take(&mut conn.decoder);
+        let fed = decoder.feed(bytes, frame_bytes, |incoming| self.receive(key, incoming, received_us));
         if let Err(code) = fed {
             self.edge.close(key, code);
         }
-        if let Some(conn) = self.edge.connections.get_mut(key).filter(|conn| conn.closing.is_some()) {
-            conn.decoder = Decoder::default();
+        // What a connection that closes still says is not looked at.
+        if let Some(conn) = self.edge.connections.get_mut(key).filter(|conn| conn.closing.is_none()) {
+            conn.decoder = decoder;
+        }
+    }
+
+    /// Takes one whole message, and does what comes of it while it is in the processor's cache; gives whether to go on.
+    fn receive(&mut self, key: Key, incoming: Incoming<'_>, received_us: u64) -> bool {
+        match incoming {
+            Incoming::Text(text) => self.text(key, text, received_us),
+            Incoming::Binary(_) => self.edge.close(key, CloseCode::Unsupported),
+            Incoming::Ping(payload) => self.edge.control(key, Opcode::Pong, payload),
+            Incoming::Pong => {}
+            Incoming::Close(code) => self.edge.end(key, code, "", Ended::ByPeer),
+        }
+        self.edge.connections.get(key).is_some_and(|conn| conn.closing.is_none())
+    }
+
+    /// Takes one text message: envelopes, of which each is done with before the next is read.
+    fn text(&mut self, key: Key, text: &str, received_us: u64) {
+        let Some(conn) = self.edge.connections.get(key) else { return };
+        for envelope in session::envelopes(text, conn.session.batch) {
+            let Some(conn) = self.edge.connections.get_mut(key).filter(|conn| conn.closing.is_none()) else { return };
+            let mut steps = std::mem::take(&mut self.steps);
+            conn.session.receive(envelope, &mut Context { shared: &self.shared, timestamp: self.home.timestamp, received_us, steps: &mut steps });
+            for step in steps.drain(..) {
+                self.step(key, step);
+            }
+            self.steps = steps;
         }
     }
 
     fn step(&mut self, key: Key, step: Step) {
         match step {
             Step::Ask(shard, op) => self.ask(shard, op),
-            Step::AskAll(asked, aggregate) => self.ask_all(key, &asked, &aggregate),
+            Step::AskAll(all) => self.ask_all(key, &all.0, &all.1),
             Step::Reply(body) => self.edge.to(key, &body),
             Step::Close(code) => self.edge.close(key, code),
-            Step::Closed(code) => self.edge.end(key, code, "", Ended::ByPeer),
-            Step::Pong(payload) => self.edge.control(key, Opcode::Pong, &payload),
         }
     }
 
@@ -187,15 +198,7 @@ impl Core {
     /// One text of an HTTP request; the answer goes to the connection's sink.
     pub(crate) fn http(&mut self, key: Key, text: &str) {
         self.tick();
-        let mut steps = std::mem::take(&mut self.steps);
-        if let Some(conn) = self.edge.connections.get_mut(key) {
-            let mut cx = Context { shared: &self.shared, timestamp: self.home.timestamp, received_us: self.shared.clock.micros(), steps: &mut steps };
-            conn.session.receive(text, &mut cx);
-        }
-        for step in steps.drain(..) {
-            self.step(key, step);
-        }
-        self.steps = steps;
+        self.text(key, text, self.shared.clock.micros());
         self.carry();
     }
 

@@ -1,20 +1,21 @@
 //! Remembers what was published under an id for a while, so that a message sent again is not stored again.
 
+mod index;
+
 use std::collections::VecDeque;
 
-use hashbrown::HashTable;
-
+use self::index::Index;
 use super::Fingerprint;
 use crate::clock::Moment;
 
 /// Entries given up by one [`DedupWindow::check`] at most: more than one that it adds, and a short wait.
 const EXPIRED_PER_CHECK_MAX: usize = 64;
 
-/// What remembering an id costs: its slot and the slack of the queue (50), its part of the index (14).
-pub const ID_BYTES: u64 = 64;
+/// What remembering an id costs: its slot and the slack of the queue (50), its part of the index (22).
+pub const ID_BYTES: u64 = 72;
 
-/// Slots are counted by 32 bits; half of them may be in use, so that the count can wrap.
-const ENTRIES_LIMIT: usize = 1 << 31;
+/// Slots are counted by 32 bits, and found by 31 of their hash. Far more than fit into memory.
+const ENTRIES_LIMIT: usize = 1 << 30;
 
 /// What is known about a fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub struct DedupWindow<T> {
     slots: VecDeque<Slot<T>>,
     first_number: u32,
     /// The number of the slot of each key.
-    index: HashTable<u32>,
+    index: Index,
     evicted: u64,
 }
 
@@ -57,7 +58,7 @@ impl<T: Clone> DedupWindow<T> {
     #[must_use]
     pub fn new(ms: u64, entries_max: usize) -> Self {
         let entries_max = entries_max.min(ENTRIES_LIMIT);
-        Self { ms, entries_max, slots: VecDeque::new(), first_number: 0, index: HashTable::new(), evicted: 0 }
+        Self { ms, entries_max, slots: VecDeque::new(), first_number: 0, index: Index::default(), evicted: 0 }
     }
 
     /// Changes the bounds; what no longer fits is given up, and what has expired does not come back.
@@ -95,15 +96,12 @@ impl<T: Clone> DedupWindow<T> {
         if self.slots.len() == self.slots.capacity() {
             self.slots.reserve_exact((self.slots.len() / 4).max(4));
         }
-        let number = self.first_number.wrapping_add(u32::try_from(self.slots.len()).expect("entries are at most 2^31"));
+        let number = self.first_number.wrapping_add(u32::try_from(self.slots.len()).expect("entries are at most 2^30"));
         self.slots.push_back(Slot { key, content: fingerprint.content, remembered: now, outcome });
         let (slots, first) = (&self.slots, self.first_number);
-        match self.index.find_mut(spread(key), |number| slots[place(*number, first)].key == key) {
-            // An expired one that was not given up yet.
-            Some(former) => *former = number,
-            None => {
-                self.index.insert_unique(spread(key), number, |number| spread(slots[place(*number, first)].key));
-            }
+        // There may be an expired one that was not given up yet.
+        if !self.index.replace(spread(key), number, |number| slots[place(number, first)].key == key) {
+            self.index.insert(spread(key), number);
         }
     }
 
@@ -148,22 +146,18 @@ impl<T: Clone> DedupWindow<T> {
     }
 
     fn find(&self, key: [u64; 2]) -> Option<&Slot<T>> {
-        let slot = |number: &u32| &self.slots[place(*number, self.first_number)];
+        let slot = |number: u32| &self.slots[place(number, self.first_number)];
         self.index.find(spread(key), |number| slot(number).key == key).map(slot)
     }
 
     fn pop(&mut self) {
-        let Some(oldest) = self.slots.front() else { return };
-        // Not found where the key was remembered again meanwhile: then the index names the later slot.
-        if let Ok(entry) = self.index.find_entry(spread(oldest.key), |number| *number == self.first_number) {
-            entry.remove();
-        }
-        self.slots.pop_front();
+        let Some(oldest) = self.slots.pop_front() else { return };
+        // Not there where the key was remembered again meanwhile: then the index names the later slot.
+        self.index.remove(spread(oldest.key), self.first_number);
         self.first_number = self.first_number.wrapping_add(1);
         if self.slots.capacity() > 64 && self.slots.len() < self.slots.capacity() / 4 {
             self.slots.shrink_to(self.slots.len() * 2);
-            let (slots, first) = (&self.slots, self.first_number);
-            self.index.shrink_to(slots.len() * 2, |number| spread(slots[place(*number, first)].key));
+            self.index.shrink();
         }
     }
 }
@@ -186,7 +180,8 @@ mod tests {
     use super::*;
 
     fn print(key: u128, content: u64) -> Fingerprint {
-        Fingerprint { key: key << 32 | key, content }
+        // Evenly spread, as they are: by an odd factor, under which no two are the same.
+        Fingerprint { key: key.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835), content }
     }
 
     #[test]
@@ -255,9 +250,9 @@ mod tests {
         for key in 0..100_000 {
             window.remember(print(key, 0), 0_u64, Moment(0));
         }
-        let held = window.slots.capacity() * size_of::<Slot<u64>>() + window.index.allocation_size();
-        assert!(held <= 64 * 100_000, "{} bytes an entry", held / 100_000);
+        let held = window.slots.capacity() * size_of::<Slot<u64>>() + window.index.bytes();
+        assert!(held <= 72 * 100_000, "{} bytes an entry", held / 100_000);
         window.expire(Moment(10), usize::MAX);
-        assert!(window.slots.capacity() <= 64 && window.index.capacity() <= 64);
+        assert!(window.slots.capacity() <= 64 && window.index.bytes() <= 1_024);
     }
 }

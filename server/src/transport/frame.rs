@@ -26,7 +26,7 @@ pub(crate) enum Opcode {
 }
 
 /// What came in.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Incoming<'a> {
     /// A whole text message, whose UTF-8 is checked.
     Text(&'a str),
@@ -285,6 +285,17 @@ pub(crate) fn put_header(out: &mut impl BufMut, opcode: Opcode, payload_bytes: u
             out.put_u64(payload_bytes as u64);
         }
     }
+}
+
+/// The payload of the frame of ours that `frames` begins with, and what follows it; `None` at the end.
+pub(crate) fn after_header(frames: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (header_bytes, length) = match *frames {
+        [_, 126, high, low, ..] => (4, usize::from(u16::from_be_bytes([high, low]))),
+        [_, 127, ref rest @ ..] => (HEADER_OUT_BYTES_MAX, usize::try_from(u64::from_be_bytes(*rest.first_chunk()?)).ok()?),
+        [_, short, ..] => (2, usize::from(short)),
+        [] | [_] => return None,
+    };
+    frames.get(header_bytes..)?.split_at_checked(length)
 }
 
 /// A whole frame of its own.

@@ -27,7 +27,7 @@ impl Home {
             return self.settle_dead(key, group, position, false);
         };
         let home = self.shared.homes.of_topic(&grave);
-        let next = Box::new((home, Op::Lane(grave, LaneOp::Publish(Box::new(letter)))));
+        let next = Box::new((home, Op::Send(Box::new(letter))));
         self.egress.push(self.shard, Outward::Relay { next });
     }
 
@@ -49,7 +49,7 @@ impl Home {
         let entry = Entry::encode(&Delivery { head, headers: Some(RawJson::from_encoder(&headers)), payload: message.payload, job: None });
         // Once for each job, also where the word that it is stored got lost.
         let key = ("dead letter", topic, group, position, message.head.id, grave);
-        let then = Op::Lane(*topic, LaneOp::Group(GroupOp::Buried { group, position, letter: true }));
+        let then = Op::Lane(*topic, Box::new(LaneOp::Group(GroupOp::Buried { group, position, letter: true })));
         Some(PublishOp {
             asked: Asked {
                 conn: ConnId { shard: self.shard, key: Key::NOBODY },

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{GroupJoin, GroupOp, LaneGroup};
 use crate::commands::leave::not_joined;
-use crate::fanout::Delivery;
+use crate::fanout::{Delivery, GroupOpening};
 use crate::routing::{Asked, ConnId, Home, LaneOp, Pending, Way};
 use crate::session::Identity;
 use crate::slots::Key;
@@ -74,9 +74,8 @@ impl Home {
         let reply = encode_ok(&join.asked.request_id, &JoinResult { group: Some(group), ..JoinResult::new(vec![start], true) });
         let gap = opened.gap.map(|gap| self.group_gap(&join.asked.who, key, join.group, gap));
         let request_id = join.asked.request_id;
-        let delivery =
-            Delivery::EnterGroup { lane: id, conn: join.asked.conn.key, group: join.group, request_id, reply: reply.into(), gap: gap.flatten() };
-        self.egress.push(join.asked.conn.shard, delivery);
+        let opening = Box::new(GroupOpening { group: join.group, request_id, reply: reply.into(), gap: gap.flatten() });
+        self.egress.push(join.asked.conn.shard, Delivery::EnterGroup { lane: id, conn: join.asked.conn.key, opening });
     }
 
     /// A gap that one member of a group is told.
