@@ -88,6 +88,9 @@ pub(super) async fn patterns(broken: [Option<Sabotage>; 2]) {
         ada.already().await.map(drop)
     })
     .await;
+    // Until the other node hears again, too, patterns are refused.
+    eventually("an answer of all nodes", async || bob.ok("status", json!({})).await["incomplete"].is_null().then_some(())).await;
+    eventually("an answer of all nodes", async || ada.ok("status", json!({})).await["incomplete"].is_null().then_some(())).await;
     // With positions of topics that nobody has open.
     let mut carol = Peer::connect(&a).await;
     let positions = json!([{"room": "room", "channel": "old", "epoch": joined["topics"][0]["head"]["epoch"], "seq": 51}]);

@@ -167,11 +167,12 @@ async fn g12_what_must_not_go_on_without_redis_is_refused_at_once() {
     let begun = now();
     let publish = json!({"type": "message", "room": "r", "channel": "c", "payload": 2, "ack": true});
     let answer = publisher.request(publish.clone()).await;
-    assert_eq!(answer["error"]["code"], json!("storage_unavailable"), "{answer}");
+    // It may have been on its way before the connection was known to be lost.
+    assert!([json!("storage_unavailable"), json!("outcome_unknown")].contains(&answer["error"]["code"]), "{answer}");
     // The promise has a time in it: a second, and what a busy machine adds.
     assert!((now() - begun).as_millis() < 3_000, "{:?}", now() - begun);
     let answer = within(std::time::Duration::from_secs(3), "an answer without a wait", publisher.request(publish)).await;
-    assert_eq!(answer["error"]["retry"], json!("later"), "{answer}");
+    assert_eq!((&answer["error"]["code"], &answer["error"]["retry"]), (&json!("storage_unavailable"), &json!("later")), "{answer}");
     redis.restart().await;
     eventually("a publish", async || {
         let answer = publisher.request(json!({"type": "message", "room": "r", "channel": "c", "payload": 3, "ack": true})).await;
