@@ -16,7 +16,7 @@ impl Home {
         lane.flush(&mut self.egress);
         let topic = lane.topic;
         let ticket = self.ticket();
-        let deleted = self.store.delete(&topic, ticket);
+        let deleted = self.store.delete(&topic, asked.who.client, ticket);
         self.answered(key, ticket, Pending::Op(LaneOp::Delete { asked, args }), deleted, Self::deleted);
     }
 

@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use arqonbus_protocol::{Durability, StorageStatus, Topic};
+use arqonbus_protocol::{ClientId, Durability, StorageStatus, Topic};
 
 use super::{Rng, Sabotage};
 use crate::clock::Moment;
@@ -195,8 +195,8 @@ impl Store for LateStore {
         self.answer(topic, ticket, page, Answer::Read)
     }
 
-    fn delete(&mut self, topic: &Topic, ticket: Ticket) -> Progress<()> {
-        let deleted = self.inner.delete(topic, ticket);
+    fn delete(&mut self, topic: &Topic, by: ClientId, ticket: Ticket) -> Progress<()> {
+        let deleted = self.inner.delete(topic, by, ticket);
         self.answer(topic, ticket, deleted, Answer::Deleted)
     }
 

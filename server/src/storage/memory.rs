@@ -3,7 +3,7 @@
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use arqonbus_protocol::{Durability, SEQ_MAX, StorageState, StorageStatus, Timestamp, Topic};
+use arqonbus_protocol::{ClientId, Durability, SEQ_MAX, StorageState, StorageStatus, Timestamp, Topic};
 use bytes::Bytes;
 use slab::Slab;
 
@@ -238,7 +238,7 @@ impl Store for MemoryStore {
         Progress::Done(self.read_from(topic, range, now))
     }
 
-    fn delete(&mut self, topic: &Topic, _ticket: Ticket) -> Progress<()> {
+    fn delete(&mut self, topic: &Topic, _by: ClientId, _ticket: Ticket) -> Progress<()> {
         self.forget(topic);
         Progress::Done(Ok(()))
     }

@@ -238,8 +238,8 @@ pub trait Store {
     /// Reads from an open log.
     fn read(&mut self, topic: &Topic, range: &ReadRange, now: Moment, ticket: Ticket) -> Progress<Page>;
 
-    /// Deletes a log with all it holds and remembers; its epoch ends. Does nothing where there is none.
-    fn delete(&mut self, topic: &Topic, ticket: Ticket) -> Progress<()>;
+    /// Deletes a log for `by`, with all it holds and remembers; its epoch ends. Does nothing where there is none.
+    fn delete(&mut self, topic: &Topic, by: ClientId, ticket: Ticket) -> Progress<()>;
 
     /// Its work groups; none where it has none to offer.
     fn groups(&mut self) -> Option<&mut dyn GroupStore> {

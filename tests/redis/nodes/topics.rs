@@ -20,7 +20,7 @@ async fn created_by_command(broken: [Option<Sabotage>; 2]) {
     bob.join("room:one").await;
     assert_eq!(ada.ok("members", json!({"room": "room", "channel": "one"})).await["total"], 1);
     ada.ok("delete_channel", json!({"room": "room", "channel": "one"})).await;
-    bob.event("deleted").await;
+    assert_eq!(bob.event("deleted").await, json!({"by": ada.client}));
     assert_eq!(bob.refused("join_channel", json!({"room": "room", "channel": "one"})).await, "unknown_channel");
 }
 

@@ -2,7 +2,7 @@
 
 mod model;
 
-use arqonbus_protocol::{Direction, Position};
+use arqonbus_protocol::{ClientId, Direction, Position};
 
 use super::*;
 use crate::storage::suite::{self, Harness, Prompt};
@@ -55,7 +55,7 @@ fn ids_are_bounded_over_all_logs_and_those_with_the_most_forget_first() {
     store.sweep(Moment(1_000));
     assert_eq!(store.account.ids, 0);
     store.put_as(0, 1, Some(fingerprint(1)));
-    let _done = store.delete(&topic(0), Ticket(1));
+    let _done = store.delete(&topic(0), ClientId::node(1), Ticket(1));
     assert_eq!(store.account.ids, 0);
 }
 
@@ -129,7 +129,7 @@ fn a_log_that_is_not_open_is_an_error_and_not_a_panic() {
     let mut store = store(&Arc::new(Budget::new(CAP)), 7);
     assert!(matches!(store.append_to(&topic(0), entry(1), None, Moment(0)), Err(StoreError::Unavailable(_))));
     assert!(matches!(store.read_from(&topic(0), &ALL, Moment(0)), Err(StoreError::Unavailable(_))));
-    assert!(matches!(store.delete(&topic(0), Ticket(0)), Progress::Done(Ok(()))));
+    assert!(matches!(store.delete(&topic(0), ClientId::node(1), Ticket(0)), Progress::Done(Ok(()))));
     assert!(store.is_forgettable(&topic(0), Moment(0)));
 }
 
@@ -172,7 +172,7 @@ fn the_budget_comes_back_to_nothing() {
         second.put(number % 3, 500);
         assert_eq!(budget.bytes(), first.status().bytes + second.status().bytes);
     }
-    (0..10).for_each(|number| drop(first.delete(&topic(number), Ticket(0))));
+    (0..10).for_each(|number| drop(first.delete(&topic(number), ClientId::node(1), Ticket(0))));
     assert_eq!((first.status().messages, first.status().bytes), (0, 0));
     drop(second);
     assert_eq!(budget.bytes(), 0);
@@ -208,7 +208,7 @@ fn ids_given_up_early_are_counted() {
     (0..130).for_each(|key| drop(store.append_to(&topic(0), entry(1), Some(fingerprint(key)), Moment(0))));
     assert_eq!(store.counters().dedup_evicted, 30);
     store.open_log(&topic(0), &LogSettings { dedup_entries_max: 10, ..SETTINGS }, Moment(0));
-    store.delete(&topic(0), Ticket(0));
+    store.delete(&topic(0), ClientId::node(1), Ticket(0));
     assert_eq!(store.counters().dedup_evicted, 120);
 }
 

@@ -1,6 +1,6 @@
 //! The harness of stores that always answer at once.
 
-use arqonbus_protocol::{Durability, StorageStatus, Topic};
+use arqonbus_protocol::{ClientId, Durability, StorageStatus, Topic};
 
 use super::{GroupQuestion, Harness};
 use crate::clock::Moment;
@@ -74,7 +74,7 @@ impl<S: Store> Harness for Prompt<S> {
 
     fn delete(&mut self, topic: &Topic) -> Result<(), StoreError> {
         let ticket = self.ticket();
-        answer(self.store.delete(topic, ticket))
+        answer(self.store.delete(topic, ClientId::node(1), ticket))
     }
 
     fn group(&mut self, ask: &mut GroupQuestion<'_>) -> Option<Result<GroupAnswer, StoreError>> {

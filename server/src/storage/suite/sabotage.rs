@@ -7,7 +7,7 @@ mod groups;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arqonbus_protocol::{Durability, Epoch, StorageStatus, Topic};
+use arqonbus_protocol::{ClientId, Durability, Epoch, StorageStatus, Topic};
 
 use super::{CASES, Harness, Prompt, failures};
 use crate::clock::Moment;
@@ -178,8 +178,8 @@ impl Store for Broken {
         })
     }
 
-    fn delete(&mut self, topic: &Topic, ticket: Ticket) -> Progress<()> {
-        if self.fault == Fault::ForgetsToDelete { Progress::Done(Ok(())) } else { self.inner.delete(&self.topic(topic), ticket) }
+    fn delete(&mut self, topic: &Topic, by: ClientId, ticket: Ticket) -> Progress<()> {
+        if self.fault == Fault::ForgetsToDelete { Progress::Done(Ok(())) } else { self.inner.delete(&self.topic(topic), by, ticket) }
     }
 
     fn close(&mut self, topic: &Topic) {

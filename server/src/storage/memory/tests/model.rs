@@ -120,7 +120,7 @@ impl Pair {
             Op::Append { topic, bytes, unix_ms, fingerprint } => self.append(*topic, *bytes, *unix_ms, *fingerprint),
             Op::Read { topic, range } => self.read(*topic, range),
             Op::Delete { topic } => {
-                self.store.delete(&name(*topic), Ticket(0));
+                self.store.delete(&name(*topic), ClientId::node(1), Ticket(0));
                 self.model[usize::from(*topic)] = None;
             }
             Op::Pass { ms } => self.now = now.plus_ms(*ms),

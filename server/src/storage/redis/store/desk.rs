@@ -1,6 +1,6 @@
 //! What passes between a shard's half of the store and the tasks that talk to Redis: questions one way, answers and news the other.
 
-use arqonbus_protocol::Topic;
+use arqonbus_protocol::{ClientId, Topic};
 use tokio::sync::mpsc;
 
 use super::group_script::{Answers, GroupPart};
@@ -28,8 +28,8 @@ pub(super) enum Job {
     Fill(Look, ReadRange),
     /// Look at logs.
     Heads(Vec<Look>),
-    /// Delete a log.
-    Delete(Ticket, Topic),
+    /// Delete a log for somebody.
+    Delete(Ticket, Topic, ClientId),
     /// Enter logs into the catalogue again.
     Enter(Vec<Look>),
     /// Follow a feed no more.

@@ -299,8 +299,8 @@ impl Engine {
         found(answer, range.direction).ok_or_else(unreadable)
     }
 
-    async fn delete(&self, topic: &Topic) -> Result<(), Failure> {
-        self.run(|| self.caller.delete(&self.library, topic)).await.map(drop)
+    async fn delete(&self, topic: &Topic, by: ClientId) -> Result<(), Failure> {
+        self.run(|| self.caller.delete(&self.library, topic, by)).await.map(drop)
     }
 
     /// Answers one question; `None` where no answer is awaited.
@@ -318,7 +318,7 @@ impl Engine {
             Job::Read(ticket, look, range) => News::Read(ticket, look.topic, range, self.read(&look, &range).await),
             Job::Fill(look, range) => News::Filled(look.topic, self.read(&look, &range).await),
             Job::Heads(looks) => News::Heads(self.many_heads(&looks).await),
-            Job::Delete(ticket, topic) => News::Deleted(ticket, topic, self.delete(&topic).await),
+            Job::Delete(ticket, topic, by) => News::Deleted(ticket, topic, self.delete(&topic, by).await),
             Job::Enter(looks) => {
                 self.enter_again(&looks).await;
                 return None;

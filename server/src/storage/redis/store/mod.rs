@@ -294,10 +294,10 @@ impl Store for RedisStore {
         Progress::Later
     }
 
-    fn delete(&mut self, topic: &Topic, ticket: Ticket) -> Progress<()> {
+    fn delete(&mut self, topic: &Topic, by: ClientId, ticket: Ticket) -> Progress<()> {
         match self.logs.get(topic) {
-            None if !self.is_down => self.ask(Job::Delete(ticket, *topic)),
-            Some(log) if log.place == Place::Redis && !self.is_down => self.ask(Job::Delete(ticket, *topic)),
+            None if !self.is_down => self.ask(Job::Delete(ticket, *topic, by)),
+            Some(log) if log.place == Place::Redis && !self.is_down => self.ask(Job::Delete(ticket, *topic, by)),
             _ => return Progress::Done(Err(StoreError::Unavailable("Redis is away".into()))),
         }
         Progress::Later

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use ::redis::{Cmd, Value, cmd};
-use arqonbus_protocol::{Direction, Epoch, Position, Topic};
+use arqonbus_protocol::{ClientId, Direction, Epoch, Position, Topic};
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
@@ -189,11 +189,11 @@ impl Caller {
         command
     }
 
-    pub(super) fn delete(&self, library: &Library, topic: &Topic) -> Cmd {
+    pub(super) fn delete(&self, library: &Library, topic: &Topic, by: ClientId) -> Cmd {
         let mut keys = self.keys(topic);
         keys.extend([self.feed(topic), self.groups_key(topic)]);
         let mut command = library.call(Function::Delete, &keys);
-        command.arg(&self.node).arg(self.publish()).arg(&self.node);
+        command.arg(&self.node).arg(self.publish()).arg(by.to_string());
         command
     }
 }

@@ -152,7 +152,7 @@ impl Harness for Trial {
 
     fn delete(&mut self, topic: &Topic) -> Result<(), StoreError> {
         let ticket = self.ticket();
-        match self.store.delete(topic, ticket) {
+        match self.store.delete(topic, ClientId::node(1), ticket) {
             Progress::Done(answer) => answer,
             Progress::Later => {
                 let Answer::Deleted(answer) = self.answer(ticket) else { unreachable!("it was deleted") };
