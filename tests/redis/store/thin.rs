@@ -1,7 +1,7 @@
 //! The way of a message through Redis, when nothing goes wrong.
 
-use arqonbus_tests::harness::Peer;
 use arqonbus_tests::harness::redis::Redis;
+use arqonbus_tests::harness::{Peer, Process, http};
 use serde_json::json;
 
 use super::Node;
@@ -30,6 +30,23 @@ async fn what_one_node_takes_all_nodes_deliver_in_one_order() {
     let expected: Vec<_> = (0..20).map(|n| json!(n)).collect();
     assert_eq!(on_a.payloads(20).await, expected);
     assert_eq!(on_b.payloads(20).await, expected);
+}
+
+/// The largest message and a full batch have room in a notice: what has none is read, and waited for.
+#[tokio::test]
+async fn what_is_large_comes_from_another_node_without_a_hole() {
+    let redis = Redis::start().await;
+    let (a, b) = (Process::start(&redis.lines()), Node::of(&redis));
+    let (mut on_a, mut on_b) = (Peer::joined(&a, "r:c").await, Peer::joined(&b, "r:c").await);
+    on_b.publish("r:c", json!("x".repeat(250_000))).await;
+    for n in 0..500 {
+        on_b.send(&json!({"type": "message", "room": "r", "channel": "c", "payload": format!("{n:0400}")})).await;
+    }
+    let first = on_a.message().await;
+    assert_eq!(first["payload"].as_str().map(str::len), Some(250_000));
+    assert_eq!(on_a.payloads(500).await, (0..500).map(|n| json!(format!("{n:0400}"))).collect::<Vec<_>>());
+    let metrics = http::fetch(a.admin(), "/metrics").await;
+    assert!(metrics.body.contains("\narqonbus_feed_holes_total 0\n"), "{}", metrics.body);
 }
 
 #[tokio::test]

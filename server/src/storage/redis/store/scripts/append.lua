@@ -7,8 +7,8 @@
 -- gives for each topic: epoch, start, first seq given (0 for none), and nothing more where every message was stored;
 --       else for each message its seq; -seq for one that was stored before; 0 for an id of another content
 
--- A notice with more than this says only where the head is.
-local NOTICE_BYTES = 65536
+-- A notice with more than this says only where the head is, and the rest is read. No batch of a node has more.
+local NOTICE_BYTES = 327680
 -- What a key leads to: the first seq of those that were stored together, and which of them it is. Under that first seq are the time and the contents
 -- of all; a message that came alone has them behind its own place.
 local FIRST, INDEX, PLACE = '<I6', '<H', '<I6H'
