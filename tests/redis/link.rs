@@ -35,7 +35,7 @@ async fn follow(config: &config::Redis, channel: &str) -> (Feed, mpsc::Receiver<
     let (pushes, mut pushed) = mpsc::channel(64);
     let feed = Feed::open(config, 2, pushes).expect("a usable configuration");
     assert_eq!(next(&mut pushed).await, Pushed::Interrupted);
-    feed.follow(vec![channel.as_bytes().to_vec()]).await.expect("a confirmation");
+    feed.follow(vec![channel.as_bytes().to_vec()]).await.confirmed().await.expect("a confirmation");
     (feed, pushed)
 }
 
@@ -57,7 +57,7 @@ async fn one_server_is_asked_and_followed() {
     let mut publish = cmd("PUBLISH");
     assert_eq!(link.query(publish.arg("news").arg("hello")).await, Ok(Value::Int(1)));
     assert_eq!(next(&mut pushed).await, message("news", "hello"));
-    feed.unfollow(vec![b"news".to_vec()]).await.unwrap();
+    feed.unfollow(vec![b"news".to_vec()]).await.confirmed().await.unwrap();
     assert_eq!(link.query(&publish).await, Ok(Value::Int(0)));
 }
 
@@ -158,7 +158,7 @@ async fn a_feed_that_is_cut_follows_again_and_says_so() {
     let server = Redis::start().await;
     let link = up(&server.config()).await;
     let (feed, mut pushed) = follow(&server.config(), "a").await;
-    feed.follow((0..3_000).map(|n| format!("many-{n}").into_bytes()).collect()).await.unwrap();
+    feed.follow((0..3_000).map(|n| format!("many-{n}").into_bytes()).collect()).await.confirmed().await.unwrap();
     server.cut("pubsub").await;
     assert_eq!(next(&mut pushed).await, Pushed::Interrupted);
     for channel in ["a", "many-0", "many-2999"] {
@@ -242,7 +242,7 @@ async fn a_cluster_is_asked_and_followed_by_slot() {
     assert_eq!((link.is_cluster(), link.ready(PATIENCE).await.unwrap().servers.len()), (true, 3));
     let (feed, mut pushed) = follow(&cluster.config(), "{a}news").await;
     let channels = ["{b}news", "{c}news", "{d}news"];
-    feed.follow(channels.iter().map(|channel| channel.as_bytes().to_vec()).collect()).await.unwrap();
+    feed.follow(channels.iter().map(|channel| channel.as_bytes().to_vec()).collect()).await.confirmed().await.unwrap();
     for channel in channels.iter().chain(&["{a}news"]) {
         link.query(&set(channel, "1")).await.unwrap();
         assert_eq!(link.query(cmd("SPUBLISH").arg(channel).arg("x")).await, Ok(Value::Int(1)));

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use arqonbus_protocol::{ClientId, DeleteChannelArgs, DeleteChannelResult, Deleted, EventBody, encode_event};
 
 use crate::fanout::Delivery;
-use crate::routing::{Asked, Home, LaneOp, Pending};
+use crate::routing::{Abroad, Asked, Home, LaneOp, Pending};
 use crate::slots::Key;
 use crate::storage::StoreError;
 use crate::telemetry::Signal;
@@ -27,9 +27,13 @@ impl Home {
         if let Err(error) = deleted {
             return self.refuse_store(&asked, Some(topic), &error);
         }
-        let members = lane.members.len() as u64;
+        let result = DeleteChannelResult { members: lane.members.len() as u64 };
         let queued = self.disband(key, asked.who.client);
-        self.egress.ok(&asked, &DeleteChannelResult { members });
+        if self.has_peers() {
+            self.abroad(Abroad::Ended { asked, topic, result });
+        } else {
+            self.egress.ok(&asked, &result);
+        }
         for op in queued {
             self.ask_anew(key, topic, op);
         }

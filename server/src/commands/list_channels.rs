@@ -29,6 +29,10 @@ pub(crate) fn merge(args: &ListChannelsArgs, mut channels: Vec<ChannelSummary>, 
         let same = other.channel == first.channel;
         if same {
             first.members += other.members;
+            // Whoever does not follow the channel may not know its latest.
+            if other.head.epoch == first.head.epoch {
+                first.head.seq = first.head.seq.max(other.head.seq);
+            }
             first.description = first.description.take().or_else(|| other.description.take());
         }
         same

@@ -93,7 +93,7 @@ fn run(session: &mut Session, asked: Asked, command: Command, cx: &mut Context<'
         }
         Command::ChannelInfo(args) => ask_lane(Topic { room: args.room, channel: args.channel }, LaneOp::Info { asked, args: Box::new(args) }, cx),
         Command::Members(args) => ask_lane(Topic { room: args.room, channel: args.channel }, LaneOp::Members { asked, args: Box::new(args) }, cx),
-        Command::History(args) => ask_lane(args.topic(), LaneOp::History { asked, args: Box::new(args) }, cx),
+        Command::History(args) => ask_lane(args.topic(), LaneOp::History { asked, args: Box::new(args), epoch: None }, cx),
     }
     Ok(())
 }

@@ -81,6 +81,8 @@ pub struct Redis {
     pub wait_ms: u64,
     /// Milliseconds between two looks whether a topic has moved on unnoticed.
     pub head_check_ms: u64,
+    /// Milliseconds for which a node goes on to follow a topic that its last member has left.
+    pub linger_ms: u64,
     /// Milliseconds between two signs of life to the other nodes.
     pub node_heartbeat_ms: u64,
     /// Milliseconds of silence after which a node counts as dead, and its members as gone.
@@ -115,6 +117,7 @@ impl Default for Redis {
             wait_replicas: 0,
             wait_ms: 500,
             head_check_ms: 5_000,
+            linger_ms: 5_000,
             node_heartbeat_ms: 2_000,
             node_dead_ms: 10_000,
             node_answer_ms: 1_000,
@@ -189,6 +192,7 @@ impl Redis {
             ("wait_replicas", self.wait_replicas.into(), 0, 100),
             ("wait_ms", self.wait_ms, 1, 600),
             ("head_check_ms", self.head_check_ms, 100, 10_000),
+            ("linger_ms", self.linger_ms, 0, HOUR_MS),
             ("node_heartbeat_ms", self.node_heartbeat_ms, 50, 10_000),
             ("node_dead_ms", self.node_dead_ms, 100, 25_000),
             ("node_answer_ms", self.node_answer_ms, 10, 60_000),

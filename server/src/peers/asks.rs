@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use arqonbus_protocol::{
-    ChannelInfoResult, ClientId, DisconnectResult, Durability, ErrorCode, JoinArgs, MembersArgs, MembersResult, Pattern, PublishResult, Refusal,
-    Topic, encode_ok, encode_refused,
+    ChannelInfoResult, ClientId, DeleteChannelResult, DisconnectResult, Durability, ErrorCode, JoinArgs, MembersArgs, MembersResult, Pattern,
+    PublishResult, Refusal, Topic, encode_ok, encode_refused,
 };
 use serde_json::value::RawValue;
 
@@ -82,6 +82,11 @@ pub(super) enum Then {
         asked: Asked,
         here: u64,
     },
+    /// A channel is deleted, whoever has not heard of it.
+    Deleted {
+        asked: Asked,
+        result: DeleteChannelResult,
+    },
     Watch {
         topic: Topic,
         list: bool,
@@ -106,6 +111,9 @@ impl Peers {
             Abroad::Request { topic, publish } => self.begin(Question::Watch { topic, list: false }, Then::Request { topic, publish }),
             Abroad::Watch { topic, list } => self.begin(Question::Watch { topic, list }, Then::Watch { topic, list }),
             Abroad::Topics { pattern } => self.begin(Question::Topics(pattern), Then::Topics { pattern }),
+            Abroad::Ended { asked, topic, result } => {
+                self.begin(Question::Ended { topic, by: asked.who.client }, Then::Deleted { asked, result });
+            }
             Abroad::Kick { asked, whom, here } => self.begin(Question::Kick(whom), Then::Kick { asked, here }),
             Abroad::Send { publish, here } => match private(&publish) {
                 Some(private) => self.begin(Question::Deliver(Box::new(private)), Then::Send { publish, here }),
@@ -246,21 +254,24 @@ impl Peers {
                 self.refuse(&publish.asked, &refusal);
             }
             Then::Send { publish, here } => self.settle_send(&publish, here, &answers, complete),
+            Then::Deleted { asked, result } => self.to(asked.conn, encode_ok(&asked.request_id, &result)),
             Then::Kick { asked, here } => self.settle_kick(&asked, here, &answers, complete),
-            Then::Watch { topic, list } => {
-                if !complete && list {
-                    self.again.push(Abroad::Watch { topic, list });
-                }
-                for (node, answer) in answers {
-                    // Where it has no such channel, nobody is in it there.
-                    if let Answer::Watch(here) = answer
-                        && let Some(here) = here.or_else(|| list.then(MembersHere::default))
-                    {
-                        self.home(self.shared.homes.of_topic(&topic), PeerOp::Watched { node, topic, here, listed: list });
-                    }
-                }
-            }
+            Then::Watch { topic, list } => self.watched(topic, list, answers, complete),
             Then::Told { publish, duplicate } => self.told_all(&publish, duplicate, complete),
+        }
+    }
+
+    fn watched(&mut self, topic: Topic, list: bool, answers: Vec<(ClientId, Answer)>, complete: bool) {
+        if !complete && list {
+            self.again.push(Abroad::Watch { topic, list });
+        }
+        for (node, answer) in answers {
+            // Where it has no such channel, nobody is in it there.
+            if let Answer::Watch(here) = answer
+                && let Some(here) = here.or_else(|| list.then(MembersHere::default))
+            {
+                self.home(self.shared.homes.of_topic(&topic), PeerOp::Watched { node, topic, here, listed: list });
+            }
         }
     }
 
@@ -382,7 +393,7 @@ fn foreign(answers: Vec<(ClientId, Answer)>, incomplete: bool) -> ForeignPart {
             Answer::Rooms(rooms) => part.rooms.extend(rooms),
             Answer::Channels(channels) => part.channels.extend(channels),
             Answer::Status(status) => part.nodes.push(*status),
-            Answer::Topics(_) | Answer::Members(_) | Answer::Watch(_) | Answer::Deliver(_) | Answer::Kick(_) => {}
+            Answer::Topics(_) | Answer::Members(_) | Answer::Watch(_) | Answer::Deliver(_) | Answer::Kick(_) | Answer::Ended => {}
         }
     }
     part

@@ -60,6 +60,12 @@ pub(crate) enum Question {
     Deliver(Box<Private>),
     /// Close the connections of this client or user.
     Kick(Whom),
+    /// A channel was deleted for somebody: it is no more where nobody follows it either.
+    Ended {
+        #[serde(with = "text")]
+        topic: Topic,
+        by: ClientId,
+    },
 }
 
 /// A client or a user.
@@ -113,6 +119,8 @@ pub(crate) enum Answer {
     Deliver(Delivered),
     /// Connections that are being closed.
     Kick(u64),
+    /// It is no more.
+    Ended,
 }
 
 /// A room as one node, or one shard, has it.

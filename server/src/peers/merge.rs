@@ -42,7 +42,7 @@ pub(super) fn answer(shared: &Shared, question: &Question, parts: Vec<Part>) -> 
             }
             Some(Answer::Topics(topics))
         }
-        Question::Members(_) | Question::Watch { .. } | Question::Deliver(_) | Question::Kick(_) => {
+        Question::Members(_) | Question::Watch { .. } | Question::Deliver(_) | Question::Kick(_) | Question::Ended { .. } => {
             parts.into_iter().find_map(|part| if let Part::Peer(answer) = part { Some(*answer) } else { None })
         }
     }

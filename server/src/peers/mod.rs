@@ -335,6 +335,7 @@ impl Peers {
             Question::Watch { topic, list } => to(homes.of_topic(&topic), PeerOp::Watch { number: gather, topic, list }),
             Question::Deliver(private) => to(self.home_of(&private.whom), PeerOp::Deliver { number: gather, private }),
             Question::Kick(whom) => to(self.home_of(&whom), PeerOp::Kick { number: gather, whom }),
+            Question::Ended { topic, by } => to(homes.of_topic(&topic), PeerOp::Ended { number: gather, topic, by }),
         }
         let deadline = self.now.plus_ms(2 * self.shared.config.storage.redis.node_answer_ms);
         self.owed.insert(gather, Owed { node, number, question, shards: ops.len(), parts: Vec::new(), deadline });

@@ -255,7 +255,7 @@ async fn sweep(desk: Rc<Desk>) {
 async fn watch_link(desk: Rc<Desk>, feed: Feed) {
     let mut state = desk.link.state();
     // Where it is not confirmed now it is done later, and the feed says so.
-    let confirmed = feed.follow(vec![desk.all.clone().into_bytes(), desk.inbox.clone().into_bytes()]).await.is_ok();
+    let confirmed = feed.follow(vec![desk.all.clone().into_bytes(), desk.inbox.clone().into_bytes()]).await.confirmed().await.is_ok();
     desk.follows.set(Some(confirmed));
     loop {
         let is_up = matches!(&*state.borrow_and_update(), LinkState::Up { .. });

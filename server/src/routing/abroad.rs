@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use arqonbus_protocol::{
-    ChannelInfoResult, ClientId, CloseCode, ErrorCode, EventBody, JoinArgs, MembersArgs, MembersResult, Pattern, Position, Presence, Refusal, Topic,
-    encode_event,
+    ChannelInfoResult, ClientId, CloseCode, DeleteChannelResult, ErrorCode, EventBody, JoinArgs, MembersArgs, MembersResult, Pattern, Position,
+    Presence, Refusal, Topic, encode_event,
 };
 use bytes::Bytes;
 
@@ -36,6 +36,8 @@ pub(crate) enum Abroad {
     Broadcast { publish: Box<PublishOp>, duplicate: bool },
     /// Close their connections too; so many are being closed here.
     Kick { asked: Asked, whom: Whom, here: u64 },
+    /// A channel was deleted; its deleter is answered once all others know.
+    Ended { asked: Asked, topic: Topic, result: DeleteChannelResult },
     /// Who is in this topic elsewhere? The members themselves where `list`.
     Watch { topic: Topic, list: bool },
     /// Which topics that match are open elsewhere? They are opened here.
@@ -63,6 +65,12 @@ pub(crate) enum PeerOp {
     Kick {
         number: u32,
         whom: Whom,
+    },
+    /// A channel was deleted on another node.
+    Ended {
+        number: u32,
+        topic: Topic,
+        by: ClientId,
     },
     /// A client joined or left on another node.
     Presence {
@@ -157,6 +165,10 @@ impl Home {
             PeerOp::Kick { number, whom } => {
                 let closed = self.close_all(&whom);
                 self.answer_abroad(number, Answer::Kick(closed));
+            }
+            PeerOp::Ended { number, topic, by } => {
+                self.ended_abroad(&topic, by);
+                self.answer_abroad(number, Answer::Ended);
             }
             PeerOp::Presence { node, topic, joined, presence } => self.foreign_presence(node, &topic, joined, *presence),
             PeerOp::Watched { node, topic, here, listed } => self.watched(node, &topic, here, listed),

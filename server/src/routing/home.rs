@@ -2,24 +2,22 @@
 
 use std::sync::Arc;
 
-use arqonbus_protocol::{ErrorCode, Position, Refusal, StorageState, Target, Timestamp, Topic};
+use arqonbus_protocol::{ErrorCode, Refusal, StorageState, Target, Timestamp, Topic};
 use indexmap::IndexSet;
 
 use super::directory::Directory;
 use super::elsewhere::Birth;
 use super::groups::GroupOp;
 use super::lane::Pending;
-use super::op::{Asked, LaneId, LaneOp, Op, PublishOp, ShardId};
+use super::op::{Asked, LaneOp, Op, PublishOp, ShardId};
 use super::patterns::PatternMember;
-use super::{Abroad, ConnId, Egress, Lane};
+use super::{ConnId, Egress, Lane};
 use crate::clock::Moment;
 use crate::hash::{Map, State};
-use crate::peers::letter::News;
 use crate::session::Identity;
 use crate::shared::Shared;
 use crate::slots::{Key, Slots};
-use crate::storage::{Answer, DedupWindow, LogState, Page, Progress, Store, StoreError, Ticket, Told};
-use crate::telemetry::Signal;
+use crate::storage::{Answer, DedupWindow, Page, Progress, Store, StoreError, Ticket, Told};
 
 /// The deciding half of a shard. It does no I/O: questions in, deliveries out.
 pub(crate) struct Home {
@@ -174,98 +172,6 @@ impl Home {
         }
     }
 
-    /// The lane of `topic`, begun where the question begins one; answers the question itself where there is none.
-    pub(super) fn lane_for(&mut self, topic: Topic, op: &LaneOp) -> Option<Key> {
-        if let Some(key) = self.by_topic.get(&topic) {
-            return Some(*key);
-        }
-        let unknown = || Refusal::new(ErrorCode::UnknownChannel, "there is no such channel");
-        let (asked, begins) = match op {
-            LaneOp::Publish(publish) if publish.request && !publish.asked_abroad => {
-                self.refuse(&publish.asked, Some(topic), &Refusal::new(ErrorCode::NoResponder, "nobody is there to answer"));
-                return None;
-            }
-            // The server's own channels appear when the server uses them.
-            LaneOp::Publish(publish) if publish.asked.who.is_node() || publish.asked_abroad => (&publish.asked, true),
-            LaneOp::Publish(publish) => (&publish.asked, !topic.is_reserved() && self.shared.config.creates_on_use(&topic)),
-            LaneOp::Join(join) => (&join.asked, self.shared.may_be_joined(&topic)),
-            LaneOp::Create { asked, .. } => (asked, true),
-            LaneOp::Leave { asked } => {
-                self.refuse(asked, Some(topic), &crate::commands::leave::not_joined());
-                return None;
-            }
-            LaneOp::Delete { asked, .. } | LaneOp::Info { asked, .. } | LaneOp::Members { asked, .. } | LaneOp::History { asked, .. } => {
-                (asked, false)
-            }
-            LaneOp::Group(op) => match op {
-                GroupOp::Join(join) => (&join.asked, self.shared.may_be_joined(&topic)),
-                GroupOp::Leave(leave) => {
-                    self.refuse(&leave.asked, Some(topic), &crate::commands::leave::not_joined());
-                    return None;
-                }
-                GroupOp::Settle(settling) => {
-                    self.refuse(&settling.asked, Some(topic), &super::groups::not_held());
-                    return None;
-                }
-                GroupOp::Part { .. } | GroupOp::Claim { .. } | GroupOp::Free { .. } | GroupOp::Buried { .. } | GroupOp::Forget { .. } => return None,
-            },
-            LaneOp::CatchUp { .. } | LaneOp::Born { .. } | LaneOp::LeavePattern { .. } | LaneOp::Unname { .. } | LaneOp::Ended { .. } => return None,
-        };
-        if !begins {
-            self.refuse(asked, Some(topic), &unknown());
-            return None;
-        }
-        let (by, request_id) = (asked.who.client, asked.request_id);
-        let Some(key) = self.admit_lane(topic, Some(by)) else {
-            self.refuse(asked, Some(topic), &Refusal::new(ErrorCode::LimitExceeded, "the bus has all the channels that it may have"));
-            return None;
-        };
-        if let Some(lane) = self.lanes.get_mut(key).filter(|_| matches!(op, LaneOp::Create { .. })) {
-            lane.begun_by = Some(request_id);
-        }
-        Some(key)
-    }
-
-    /// Begins a lane, unless the bus has all the channels that it may have.
-    pub(super) fn admit_lane(&mut self, topic: Topic, by: Option<arqonbus_protocol::ClientId>) -> Option<Key> {
-        self.shared.census.admit(&topic, self.shared.config.limits.channels).then(|| self.begin_lane(topic, by))
-    }
-
-    /// Begins a lane: opens its log, and lets the patterns that match it in.
-    pub(crate) fn begin_lane(&mut self, topic: Topic, by: Option<arqonbus_protocol::ClientId>) -> Key {
-        let settings = self.shared.config.log_settings(&topic);
-        let durability = self.store.durability(&settings);
-        let ticket = self.ticket();
-        let opened = self.store.open(&topic, &settings, self.now, ticket);
-        let (shard, shards) = (self.shard, self.shared.shards);
-        let nowhere = Position { epoch: arqonbus_protocol::Epoch::from_number(0), seq: 0 };
-        let key = self.lanes.insert_with(|key| Lane::new(LaneId { shard, key }, topic, settings, durability, nowhere, shards));
-        self.by_topic.insert(topic, key);
-        self.shared.telemetry.tell(&Signal::Created { topic, client: by });
-        self.answered(key, ticket, Pending::Open, opened, Self::opened);
-        self.let_patterns_in(key, &topic);
-        self.abroad(Abroad::Watch { topic, list: false });
-        key
-    }
-
-    fn opened(&mut self, key: Key, _: Pending, opened: Result<LogState, StoreError>) {
-        let Some(lane) = self.lanes.get_mut(key) else { return };
-        match opened {
-            Ok(state) => {
-                lane.head = state.head;
-                let opened = News::Opened { topic: lane.topic, head: state.head };
-                self.abroad(Abroad::Tell(Box::new(opened)));
-            }
-            Err(error) => {
-                tracing::error!(room = %lane.topic.room, channel = %lane.topic.channel, %error, "a log cannot be opened");
-                // The next question begins the lane anew; these are answered by the store's refusal.
-                for op in self.remove_lane(key).into_iter().flat_map(|lane| lane.queue) {
-                    self.give_up(key, &op, &error.refusal());
-                }
-            }
-        }
-    }
-
     /// Hands one question to a lane, or queues it while the lane waits for its store.
     pub(crate) fn ask_lane(&mut self, key: Key, op: LaneOp) {
         let Some(lane) = self.lanes.get_mut(key) else {
@@ -289,7 +195,10 @@ impl Home {
         self.give_up(key, &op, &Refusal::new(ErrorCode::Overloaded, "too much waits for this channel's store"));
     }
 
-    fn run(&mut self, key: Key, op: LaneOp) {
+    pub(super) fn run(&mut self, key: Key, op: LaneOp) {
+        if op.lets_in() && self.lanes.get(key).is_some_and(|lane| !lane.followed) {
+            return self.follow_first(key, op);
+        }
         match op {
             LaneOp::Publish(publish) => self.publish(key, publish),
             LaneOp::Join(join) => self.join(key, join),
@@ -298,7 +207,7 @@ impl Home {
             LaneOp::Delete { asked, args } => self.delete(key, asked, args),
             LaneOp::Info { asked, args } => self.info(key, asked, args),
             LaneOp::Members { asked, args } => self.members(key, asked, args),
-            LaneOp::History { asked, args } => self.history(key, asked, args),
+            LaneOp::History { asked, args, .. } => self.history(key, asked, args),
             LaneOp::CatchUp { conn, from } => self.catch_up(key, conn, from),
             LaneOp::Born { asked, presence, since } => self.enter_newborn(key, &asked, presence, since),
             LaneOp::LeavePattern { conn } => self.leave_by_pattern(key, conn),
@@ -351,7 +260,7 @@ impl Home {
                 if let Some(lane) = self.lanes.get_mut(key) {
                     match pending {
                         Pending::Op(LaneOp::Group(op)) if op.passes() => lane.grouping.push_back((ticket, op)),
-                        pending @ (Pending::Open | Pending::Op(_)) => lane.waiting = Some((ticket, pending)),
+                        pending @ (Pending::Open | Pending::Follow(_) | Pending::Op(_)) => lane.waiting = Some((ticket, pending)),
                     }
                     self.waiting.insert(ticket, key);
                 }
@@ -390,6 +299,7 @@ impl Home {
         let Some((_, pending)) = lane.waiting.take() else { return };
         match answer {
             Answer::Opened(result) => self.opened(key, pending, result),
+            Answer::Followed(result) => self.followed(key, pending, result),
             Answer::Read(result) => self.read(key, pending, result),
             Answer::Deleted(result) => self.deleted(key, pending, result),
             Answer::Group(result) => self.group_answered(key, pending, result),
@@ -402,9 +312,9 @@ impl Home {
         match pending {
             Pending::Op(LaneOp::Join(join)) => self.joined(key, &join, page),
             Pending::Op(LaneOp::CatchUp { conn, from }) => self.caught_up(key, conn, from, page),
-            Pending::Op(LaneOp::History { asked, args }) => self.history_read(key, &asked, &args, page),
+            Pending::Op(LaneOp::History { asked, args, epoch }) => self.history_read(key, asked, args, epoch, page),
             Pending::Op(LaneOp::Info { asked, .. }) => self.info_read(key, asked, page),
-            other @ (Pending::Open | Pending::Op(_)) => unreachable!("only these read, not {other:?}"),
+            other @ (Pending::Open | Pending::Follow(_) | Pending::Op(_)) => unreachable!("only these read, not {other:?}"),
         }
     }
 

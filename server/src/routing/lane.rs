@@ -49,6 +49,10 @@ pub(crate) struct Lane {
     pub(crate) waiting: Option<(Ticket, Pending)>,
     /// Since when nobody is a member and nothing is held, as far as was looked.
     pub(crate) idle_since: Option<Moment>,
+    /// Whether the store tells what other nodes append: from the first member on.
+    pub(crate) followed: bool,
+    /// Since when nobody is a member, as far as was looked.
+    pub(crate) deserted_since: Option<Moment>,
     /// Members on other nodes, as far as is known.
     pub(crate) foreign: Vec<Foreign>,
     /// What came meanwhile.
@@ -60,6 +64,8 @@ pub(crate) struct Lane {
 pub(crate) enum Pending {
     /// Begin: the log is open.
     Open,
+    /// Let this member in: what other nodes append is told from now on.
+    Follow(LaneOp),
     /// Go on with this, which asked.
     Op(LaneOp),
 }
@@ -117,6 +123,8 @@ impl Lane {
             grouping: VecDeque::new(),
             waiting: None,
             idle_since: None,
+            followed: false,
+            deserted_since: None,
             foreign: Vec::new(),
             queue: VecDeque::new(),
         }
@@ -145,7 +153,7 @@ impl Lane {
 
     /// Adds a way in for `conn`; gives whether it is new here.
     pub(crate) fn enter(&mut self, conn: ConnId, member: Member) -> bool {
-        self.idle_since = None;
+        (self.idle_since, self.deserted_since) = (None, None);
         if let Some(present) = self.members.get_mut(&conn) {
             let heard = present.hears();
             present.exact |= member.exact;

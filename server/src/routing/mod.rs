@@ -2,6 +2,7 @@
 
 mod abroad;
 mod answer;
+mod begin;
 mod broadcast;
 mod catch_up;
 mod directory;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arqonbus_protocol::{
-    ChannelInfoArgs, ClientId, CommandSpec, CreateChannelArgs, DeleteChannelArgs, Group, HistoryArgs, JoinArgs, ListChannelsArgs, ListRoomsArgs,
-    MembersArgs, MessageId, Pattern, Position, Target, Topic, UserId,
+    ChannelInfoArgs, ClientId, CommandSpec, CreateChannelArgs, DeleteChannelArgs, Epoch, Group, HistoryArgs, JoinArgs, ListChannelsArgs,
+    ListRoomsArgs, MembersArgs, MessageId, Pattern, Position, Target, Topic, UserId,
 };
 use bytes::Bytes;
 
@@ -110,6 +110,8 @@ pub(crate) enum LaneOp {
     History {
         asked: Asked,
         args: Box<HistoryArgs>,
+        /// The epoch that it was last read by.
+        epoch: Option<Epoch>,
     },
     CatchUp {
         conn: ConnId,
@@ -181,6 +183,11 @@ impl LaneOp {
     pub(super) fn gather(&self) -> Option<(ConnId, u32)> {
         let Self::Join(join) = self else { return None };
         join.pattern.map(|part| (join.asked.conn, part.gather))
+    }
+
+    /// Whether it lets a member in.
+    pub(super) fn lets_in(&self) -> bool {
+        matches!(self, Self::Join(_) | Self::Born { .. } | Self::Group(GroupOp::Join(_)))
     }
 
     /// Who waits for the answer.

@@ -26,6 +26,7 @@ impl Home {
         let turn: Vec<Key> = keys[from..].iter().copied().take(LANES_PER_SWEEP).collect();
         self.upkeep_from = if turn.len() < LANES_PER_SWEEP { 0 } else { turn.last().map_or(0, |key| key.index() + 1) };
         for key in turn {
+            self.unfollow_if_deserted(key);
             self.forget_if_idle(key);
         }
         self.tell_gauges();

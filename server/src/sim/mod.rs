@@ -76,6 +76,10 @@ pub enum Sabotage {
     DropNoticesForGood,
     /// Nobody looks for what is missing (G21).
     KeepHoles,
+    /// The feed of every topic is followed, also where nobody hears it.
+    FollowAll,
+    /// A feed is let go of as soon as somebody waits for it.
+    FollowNothing,
     /// Messages are delivered as they come, and not in the order of the log (G1, G6).
     DeliverAsTheyCome,
     /// What Redis did not take is acknowledged as if it had (G4).

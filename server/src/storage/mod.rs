@@ -47,6 +47,8 @@ pub enum Progress<T> {
 pub enum Answer {
     /// To [`Store::open`].
     Opened(Result<LogState, StoreError>),
+    /// To [`Store::follow`].
+    Followed(Result<(), StoreError>),
     /// To [`Store::append`].
     Appended(Result<Appended, StoreError>),
     /// To [`Store::read`].
@@ -230,6 +232,17 @@ pub trait Store {
 
     /// Opens the topic's log, begun anew where there is none, and keeps to `settings` from now on.
     fn open(&mut self, topic: &Topic, settings: &LogSettings, now: Moment, ticket: Ticket) -> Progress<LogState>;
+
+    /// Begins to tell what other nodes append to an open log: everything after the [`Told::Moved`] that comes before the answer. Until then, and
+    /// after [`Store::unfollow`], only this node's own messages are told, and nothing is said of those between them.
+    ///
+    /// A store that nobody else writes to has nothing to add here.
+    fn follow(&mut self, _topic: &Topic, _now: Moment, _ticket: Ticket) -> Progress<()> {
+        Progress::Done(Ok(()))
+    }
+
+    /// Nobody here wants to be told what other nodes append. Not to be asked while a question about the log is under way, except to append.
+    fn unfollow(&mut self, _topic: &Topic, _now: Moment) {}
 
     /// Appends to an open log, unless `fingerprint` says that it was appended before. Many may be asked at once; those of one topic are answered
     /// in the order in which they were asked.

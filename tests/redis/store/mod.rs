@@ -3,6 +3,7 @@
 mod cluster;
 mod faults;
 mod fence;
+mod following;
 mod group_churn;
 mod group_faults;
 mod groups;

@@ -71,27 +71,35 @@ impl Feed {
         Ok(Self { wishes, _task: Task(tokio::spawn(keeper.run())) })
     }
 
-    /// Follows these channels; done once Redis has confirmed it: what is published from then on comes.
-    ///
-    /// # Errors
-    /// Where there is no confirmation now. They are followed all the same as soon as there is a connection, and [`Pushed::Interrupted`] says so.
-    pub async fn follow(&self, channels: Vec<Vec<u8>>) -> Result<(), LinkError> {
+    /// Follows these channels. Wishes are carried out in the order in which they were taken, and this one is once this returns.
+    pub async fn follow(&self, channels: Vec<Vec<u8>>) -> Confirmation {
         self.wish(true, channels).await
     }
 
     /// Follows these no more.
-    ///
-    /// # Errors
-    /// Where there is no confirmation; there is nothing to be done about it.
-    pub async fn unfollow(&self, channels: Vec<Vec<u8>>) -> Result<(), LinkError> {
+    pub async fn unfollow(&self, channels: Vec<Vec<u8>>) -> Confirmation {
         self.wish(false, channels).await
     }
 
-    async fn wish(&self, follow: bool, channels: Vec<Vec<u8>>) -> Result<(), LinkError> {
-        let ended = || LinkError::NotSent("the feed has ended".to_owned());
+    async fn wish(&self, follow: bool, channels: Vec<Vec<u8>>) -> Confirmation {
         let (done, answer) = oneshot::channel();
-        self.wishes.send(Wish { follow, channels, done }).await.map_err(|_| ended())?;
-        answer.await.unwrap_or_else(|_| Err(ended()))
+        // Where the feed has ended, the confirmation says so.
+        let _ = self.wishes.send(Wish { follow, channels, done }).await;
+        Confirmation(answer)
+    }
+}
+
+/// What Redis says to a wish.
+#[derive(Debug)]
+pub struct Confirmation(oneshot::Receiver<Result<(), LinkError>>);
+
+impl Confirmation {
+    /// Waits for it: what is published in a channel from then on comes, or comes no more.
+    ///
+    /// # Errors
+    /// Where there is none now. Channels are followed all the same as soon as there is a connection, and [`Pushed::Interrupted`] says so.
+    pub async fn confirmed(self) -> Result<(), LinkError> {
+        self.0.await.unwrap_or_else(|_| Err(LinkError::NotSent("the feed has ended".to_owned())))
     }
 }
 

@@ -10,7 +10,7 @@ mod way;
 
 pub use error::{Code, LinkError, OpenError};
 pub use facts::{Advice, Facts, Fsync, ServerFacts};
-pub use feed::{Feed, Pushed};
+pub use feed::{Confirmation, Feed, Pushed};
 pub use link::{Link, LinkState};
 #[cfg(feature = "store-suite")]
 pub use store::Trial;

@@ -16,8 +16,10 @@ const NEWS_MAX: usize = 1_024;
 /// A question to Redis.
 #[derive(Debug)]
 pub(super) enum Job {
-    /// Follow the log's feed, then look at it.
+    /// Enter the log into the catalogue, then look at it.
     Open(Look),
+    /// Follow the log's feed, then look at it.
+    Follow(Look),
     /// Append; one such question at a time.
     Append(Vec<Part>),
     /// Ask about work groups; one such question at a time.
@@ -43,7 +45,8 @@ pub(super) enum Job {
 /// An answer, or what happened.
 #[derive(Debug)]
 pub(super) enum News {
-    Opened(Topic, Result<Opened, Failure>),
+    Opened(Topic, Result<Ends, Failure>),
+    Followed(Topic, Result<Followed, Failure>),
     /// In the order of the parts.
     Appended(Vec<Result<Written, Failure>>),
     /// In the order of the parts.
@@ -62,12 +65,12 @@ pub(super) enum News {
     Awake,
 }
 
-/// A log after it was looked at for the first time.
+/// A log that was looked at once its feed was followed.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct Followed {
     pub(super) ends: Ends,
-    /// Whether its feed is followed.
-    pub(super) follows: bool,
+    /// Whether Redis has confirmed it.
+    pub(super) confirmed: bool,
 }
 
 /// Why Redis did not do something.

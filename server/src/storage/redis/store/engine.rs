@@ -1,5 +1,7 @@
 //! The tasks of one node that talk to Redis for its shards.
 
+mod clerk;
+
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
@@ -10,12 +12,12 @@ use arqonbus_protocol::{ClientId, Topic};
 use tokio::sync::{Notify, mpsc};
 
 use super::catalogue;
-use super::desk::{Counter, Desk, Failure, Job, News, Opened};
+use super::desk::{Desk, Failure, Followed, News};
 use super::group_script::{Answers, GroupPart};
 use super::notice::Notice;
 use super::script::{Caller, Ends, Found, Library, Look, Part, Written, found, heads, written};
 use super::verdict::{is_outage, is_sure, is_unknown_function, is_unvouched, unreadable};
-use super::{Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed};
+use super::{Confirmation, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed};
 use crate::clock::Clock;
 use crate::config;
 use crate::hash::Homes;
@@ -33,8 +35,6 @@ const PROBE_MS: u64 = 100;
 const PROBE_ANSWER_MS: u64 = 500;
 /// Logs in one look.
 const HEADS_AT_ONCE: usize = 64;
-/// Questions of one shard that Redis is asked at once, besides the one that appends.
-const ASKED_AT_ONCE: usize = 64;
 /// Notices that may wait to be sorted.
 const PUSHES_MAX: usize = 4_096;
 
@@ -125,7 +125,7 @@ impl Engine {
             metrics: bus.metrics,
         });
         for counter in counters {
-            tokio::spawn(serve(Arc::clone(&engine), counter));
+            tokio::spawn(clerk::serve(Arc::clone(&engine), counter));
         }
         tokio::spawn(sort(Arc::downgrade(&engine), pushed));
         tokio::spawn(watch(Arc::downgrade(&engine), link.clone()));
@@ -192,12 +192,19 @@ impl Engine {
         self.caller.answers(answer, &part).ok_or_else(unreadable)
     }
 
-    async fn open(&self, look: &Look) -> Result<Opened, Failure> {
+    async fn open(&self, look: &Look) -> Result<Ends, Failure> {
         self.enter(std::slice::from_ref(look)).await?;
-        let follows = self.feed.follow(vec![self.caller.feed(&look.topic)]).await.is_ok();
-        let ends = self.heads(std::slice::from_ref(look)).await?;
-        let ends = ends.into_iter().next().ok_or_else(unreadable)?;
-        Ok(Opened { ends, follows })
+        self.ends(look).await
+    }
+
+    /// Whatever is appended behind the ends that this gives comes as a notice, where it is confirmed.
+    async fn follow(&self, look: &Look, confirmation: Confirmation) -> Result<Followed, Failure> {
+        let confirmed = confirmation.confirmed().await.is_ok();
+        Ok(Followed { ends: self.ends(look).await?, confirmed })
+    }
+
+    async fn ends(&self, look: &Look) -> Result<Ends, Failure> {
+        self.heads(std::slice::from_ref(look)).await?.into_iter().next().ok_or_else(unreadable)
     }
 
     /// Enters logs into the catalogue.
@@ -303,69 +310,11 @@ impl Engine {
         self.run(|| self.caller.delete(&self.library, topic, by)).await.map(drop)
     }
 
-    /// Answers one question; `None` where no answer is awaited.
-    async fn answer(&self, job: Job) -> Option<News> {
-        Some(match job {
-            Job::Open(look) => News::Opened(look.topic, self.open(&look).await),
-            Job::Append(parts) => {
-                let parts = parts.into_iter().map(|part| Part { epoch: self.epochs.fetch_add(1, Relaxed), ..part }).collect();
-                News::Appended(self.append(parts).await)
-            }
-            Job::Groups(parts) => {
-                let parts = parts.into_iter().map(|part| GroupPart { epoch: self.epochs.fetch_add(1, Relaxed), ..part });
-                News::Groups(join_all(parts.map(|part| self.groups(part)).collect()).await)
-            }
-            Job::Read(ticket, look, range) => News::Read(ticket, look.topic, range, self.read(&look, &range).await),
-            Job::Fill(look, range) => News::Filled(look.topic, self.read(&look, &range).await),
-            Job::Heads(looks) => News::Heads(self.many_heads(&looks).await),
-            Job::Delete(ticket, topic, by) => News::Deleted(ticket, topic, self.delete(&topic, by).await),
-            Job::Enter(looks) => {
-                self.enter_again(&looks).await;
-                return None;
-            }
-            Job::Unfollow(topic) => {
-                // Where it is not confirmed, what comes is for nobody.
-                let _ = self.feed.unfollow(vec![self.caller.feed(&topic)]).await;
-                return None;
-            }
-            Job::Wake(ms) => {
-                tokio::time::sleep(Duration::from_millis(ms)).await;
-                News::Awake
-            }
-            Job::Probe => {
-                self.ill.notify_one();
-                return None;
-            }
-        })
-    }
-
     /// Whether Redis would keep something now.
     async fn probe(&self) -> bool {
         let mut write = cmd("SET");
         write.arg(format!("{}:probe", self.caller.prefix)).arg(1).arg("PX").arg(60_000);
         self.link.query_within(&write, Duration::from_millis(PROBE_ANSWER_MS)).await.is_ok()
-    }
-}
-
-/// Answers one shard's questions until it is gone.
-async fn serve(engine: Arc<Engine>, mut counter: Counter) {
-    let places = Arc::new(tokio::sync::Semaphore::new(ASKED_AT_ONCE));
-    while let Some(job) = counter.jobs.recv().await {
-        let (engine, news) = (Arc::clone(&engine), counter.news.clone());
-        // Only what appends need not wait for a place: there is one such question at a time.
-        let place = match job {
-            Job::Append(_) | Job::Groups(_) | Job::Wake(_) | Job::Probe => None,
-            Job::Open(_) | Job::Read(..) | Job::Fill(..) | Job::Heads(_) | Job::Delete(..) | Job::Enter(_) | Job::Unfollow(_) => {
-                Arc::clone(&places).acquire_owned().await.ok()
-            }
-        };
-        tokio::spawn(async move {
-            if let Some(answer) = engine.answer(job).await {
-                // A shard that is gone needs no answer.
-                let _ = news.send(answer).await;
-            }
-            drop(place);
-        });
     }
 }
 

@@ -12,7 +12,7 @@ use crate::storage::{Appended, Entry, LogSettings, ReadRange, Ticket};
 
 /// Messages of other nodes that may be held while one before them is missing; more are read from Redis.
 const AHEAD_MAX: usize = 4_096;
-/// Notices that are held while a log is being opened.
+/// Notices that are held until it is known after which seq they count.
 const EARLY_MAX: usize = 64;
 /// Bytes that an entry counts besides its envelopes and the lines before them; with a line's bytes.
 const ENTRY_BYTES: u64 = 64 + 40;
@@ -32,6 +32,17 @@ pub(super) enum Place {
     Healing,
     /// To Redis, behind those that it has missed.
     Restoring,
+}
+
+/// Whether other nodes' messages are told here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Feed {
+    /// They are not: whatever is told jumps over them.
+    Away,
+    /// They will be, once Redis has confirmed that their notices come and has said where the log is by then.
+    Coming(Ticket),
+    /// They are, each in its turn. Where a notice does not come, what is missing shows, and is read.
+    Here,
 }
 
 /// A message that has its place in the log.
@@ -64,7 +75,8 @@ pub(super) struct HeldRead {
 pub(super) struct Log {
     pub(super) settings: LogSettings,
     pub(super) place: Place,
-    /// Whether other nodes' messages come.
+    pub(super) feed: Feed,
+    /// Whether Redis has confirmed that notices come.
     pub(super) follows: bool,
     pub(super) epoch: u64,
     /// The last seq that was told.
@@ -94,6 +106,7 @@ impl Log {
         Self {
             settings,
             place,
+            feed: Feed::Away,
             follows: false,
             epoch: 0,
             told: 0,
@@ -131,11 +144,16 @@ impl Log {
         self.hole_since = None;
     }
 
-    /// Takes what Redis says about the log's ends.
-    pub(super) fn look(&mut self, ends: Ends) {
+    /// Takes what Redis says about the log's ends. Gives whether that alone moves the log on: nobody is told what is before them.
+    pub(super) fn look(&mut self, ends: Ends) -> bool {
         debug_assert_eq!(ends.epoch, self.epoch, "another epoch is begun before");
         self.ends = ends;
         self.known = self.known.max(ends.head);
+        let passes = self.feed != Feed::Here && ends.head > self.told;
+        if passes {
+            self.told = ends.head;
+        }
+        passes
     }
 
     /// What is answered for a message that has its place: whether it is held is decided by the same count as in the scripts.
@@ -178,7 +196,7 @@ impl Log {
         true
     }
 
-    /// Keeps a notice until the log is open.
+    /// Keeps a notice until the log's feed counts.
     pub(super) fn keep_early(&mut self, notice: Notice) {
         if self.early.len() < EARLY_MAX {
             self.early.push(notice);
@@ -204,7 +222,7 @@ impl Log {
             return self.held.pop_front().map(Next::Read);
         }
         let entry = self.ahead.first_entry()?;
-        if keeps_order && *entry.key() > self.told + 1 {
+        if keeps_order && self.feed == Feed::Here && *entry.key() > self.told + 1 {
             return None;
         }
         let (seq, placed) = entry.remove_entry();
@@ -224,9 +242,17 @@ impl Log {
         self.ahead.keys().next().copied()
     }
 
-    /// Whether something is missing that is in the log.
+    /// Whether something is missing that is in the log and is to be told.
     pub(super) fn has_hole(&self) -> bool {
-        self.known > self.told
+        self.feed == Feed::Here && self.known > self.told
+    }
+
+    /// Other nodes' messages are told no more.
+    pub(super) fn unfollow(&mut self) {
+        (self.feed, self.follows, self.hole_since) = (Feed::Away, false, None);
+        self.early.clear();
+        self.ahead.retain(|_, placed| matches!(placed, Placed::Own(..)));
+        self.told = self.told.max(self.known);
     }
 
     /// Takes everything that has a place and is not told, in order.

@@ -6,6 +6,7 @@
 pub(crate) mod catalogue;
 mod desk;
 mod engine;
+mod following;
 mod group_script;
 mod groups;
 mod incarnation;
@@ -34,7 +35,7 @@ pub(crate) use engine::{Bus, Engine};
 #[cfg(feature = "store-suite")]
 pub use trial::Trial;
 
-use super::{Code, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed, ServerFacts};
+use super::{Code, Confirmation, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed, ServerFacts};
 use crate::clock::Moment;
 use crate::config::{self, OnOutage};
 use crate::hash::Map;
@@ -266,6 +267,16 @@ impl Store for RedisStore {
         Progress::Later
     }
 
+    fn follow(&mut self, topic: &Topic, now: Moment, ticket: Ticket) -> Progress<()> {
+        self.begin_to_follow(topic, now, ticket)
+    }
+
+    fn unfollow(&mut self, topic: &Topic, now: Moment) {
+        self.end_to_follow(topic);
+        // Nothing waits for others' messages any more.
+        self.advance(topic, now);
+    }
+
     fn append(&mut self, topic: &Topic, entry: Entry, fingerprint: Option<Fingerprint>, now: Moment, ticket: Ticket) -> Progress<Appended> {
         let fingerprint = fingerprint.unwrap_or_else(|| self.own_fingerprint());
         let Some(log) = self.logs.get(topic) else { return Progress::Done(Err(Self::not_open())) };
@@ -330,11 +341,11 @@ impl Store for RedisStore {
     }
 
     fn close(&mut self, topic: &Topic) {
+        self.end_to_follow(topic);
         if self.logs.remove(topic).is_some() {
             self.memory.close(topic);
             self.acked.forget(topic);
             self.groups.close(topic);
-            self.ask(Job::Unfollow(*topic));
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use arqonbus_protocol::{ClientId, Direction, Durability, Epoch, GapReason, Position, Topic};
 
 use super::catalogue::ENTER_AGAIN_MS;
-use super::desk::{Failure, Job, News, Opened};
-use super::log::{HeldRead, Log, Next, Place, Placed};
+use super::desk::{Failure, Job, News};
+use super::log::{Feed, HeldRead, Log, Next, Place, Placed};
 use super::notice::Notice;
 use super::script::{Ends, Found, Outcome, Written};
 use super::{RedisStore, Waiting};
@@ -24,6 +24,7 @@ impl RedisStore {
     pub(super) fn take(&mut self, news: News, now: Moment) {
         match news {
             News::Opened(topic, opened) => self.opened(&topic, opened, now),
+            News::Followed(topic, followed) => self.followed(&topic, followed, now),
             News::Appended(answers) => {
                 let mut is_away = false;
                 for ((topic, waiting), answer) in std::mem::take(&mut self.wire).into_iter().zip(answers) {
@@ -60,25 +61,21 @@ impl RedisStore {
         }
     }
 
-    fn opened(&mut self, topic: &Topic, opened: Result<Opened, Failure>, now: Moment) {
+    fn opened(&mut self, topic: &Topic, opened: Result<Ends, Failure>, now: Moment) {
         let Some(log) = self.logs.get_mut(topic) else { return };
-        let opened = match opened {
-            Ok(opened) => opened,
+        let ends = match opened {
+            Ok(ends) => ends,
             Err(failure) => return self.not_opened(topic, &failure, now),
         };
         match log.place {
             Place::Opening(ticket) => {
                 log.place = Place::Redis;
-                log.follows = opened.follows;
-                log.begin_at(opened.ends);
-                let early = log.take_early();
-                self.tell(ticket, Answer::Opened(Ok(opened.ends.state())));
-                for notice in early {
-                    self.noticed(topic, notice, now);
-                }
+                log.begin_at(ends);
+                self.tell(ticket, Answer::Opened(Ok(ends.state())));
+                self.follow_anyway(topic);
             }
             Place::Healing if self.is_down => log.place = Place::Memory,
-            Place::Healing => self.put_back(topic, &opened, now),
+            Place::Healing => self.put_back(topic, ends, now),
             // It is there already, or Redis went away again.
             Place::Redis | Place::Memory | Place::Restoring => {}
         }
@@ -133,7 +130,7 @@ impl RedisStore {
     }
 
     /// Goes over to the epoch that Redis answers with, where it is another.
-    fn follow_epoch(&mut self, topic: &Topic, epoch: u64, start: u64) {
+    pub(super) fn follow_epoch(&mut self, topic: &Topic, epoch: u64, start: u64) {
         let Some(log) = self.logs.get_mut(topic).filter(|log| log.epoch != epoch) else { return };
         let owed = log.take_ahead();
         let ends = Ends { epoch, start, head: start, first: log.ends.first.min(start), bytes: log.ends.bytes };
@@ -241,12 +238,11 @@ impl RedisStore {
             log.hole_since = None;
             return self.advance(topic, now);
         };
-        if log.place != Place::Redis || log.is_past(found.ends.epoch) {
+        if log.place != Place::Redis || log.feed != Feed::Here || log.is_past(found.ends.epoch) {
             return;
         }
-        self.follow_epoch(topic, found.ends.epoch, found.ends.start);
+        self.look_at(topic, found.ends);
         let Some(log) = self.logs.get_mut(topic) else { return };
-        log.look(found.ends);
         let first = found.entries.first().map_or(found.ends.head + 1, |(seq, _)| *seq);
         let first = log.first_ahead().map_or(first, |ahead| first.min(ahead));
         if first > log.told + 1 {
@@ -277,9 +273,8 @@ impl RedisStore {
             let look = self.look(topic, log);
             return self.ask(Job::Read(ticket, look, range));
         }
-        self.follow_epoch(topic, found.ends.epoch, found.ends.start);
+        self.look_at(topic, found.ends);
         if let Some(log) = self.logs.get_mut(topic) {
-            log.look(found.ends);
             log.hold(HeldRead { ticket, range, found });
         }
         self.advance(topic, now);
@@ -291,21 +286,31 @@ impl RedisStore {
         if log.place != Place::Redis || log.is_past(ends.epoch) {
             return;
         }
-        self.follow_epoch(topic, ends.epoch, ends.start);
-        if let Some(log) = self.logs.get_mut(topic) {
-            log.look(ends);
-        }
+        self.look_at(topic, ends);
         self.advance(topic, now);
     }
 
-    fn noticed(&mut self, topic: &Topic, notice: Notice, now: Moment) {
+    /// Takes the ends of a log in Redis.
+    fn look_at(&mut self, topic: &Topic, ends: Ends) {
+        self.follow_epoch(topic, ends.epoch, ends.start);
+        let Some(log) = self.logs.get_mut(topic) else { return };
+        if log.look(ends) {
+            let (head, settings) = (log.position(log.told), log.settings.clone());
+            self.out.push_back(Told::Moved { topic: *topic, reason: None, head, durability: self.class(&settings) });
+        }
+    }
+
+    pub(super) fn noticed(&mut self, topic: &Topic, notice: Notice, now: Moment) {
         let (own, drops) = (self.node, self.drops_notice());
         let Some(log) = self.logs.get_mut(topic) else { return };
         if drops || notice.node() == own {
             return;
         }
+        if log.feed == Feed::Away {
+            return;
+        }
         match (log.place, notice) {
-            (Place::Opening(_), notice) => log.keep_early(notice),
+            (Place::Redis, notice) if log.feed != Feed::Here => log.keep_early(notice),
             (Place::Redis, Notice::Appended { epoch, head, entries, .. }) => {
                 if !log.notice(epoch, head, entries) && !log.is_past(epoch) {
                     let look = self.look(topic, &self.logs[topic]);
@@ -316,7 +321,7 @@ impl RedisStore {
             (Place::Redis, Notice::GaveBack { group, .. }) => self.tell_work(*topic, Some(group)),
             (Place::Redis, Notice::Deleted { by, .. }) => self.out.push_back(Told::Deleted { topic: *topic, by }),
             // While Redis was away, or is being caught up with, what it holds is looked at once that is over.
-            (Place::Memory | Place::Healing | Place::Restoring, _) => {}
+            (Place::Opening(_) | Place::Memory | Place::Healing | Place::Restoring, _) => {}
         }
     }
 

@@ -2,12 +2,12 @@
 
 use arqonbus_protocol::{GapReason, StorageState, Topic};
 
-use super::desk::{Failure, Job, Opened};
+use super::desk::{Failure, Job};
 #[cfg(not(any(test, feature = "sabotage")))]
 use super::group_script::Question;
-use super::log::{Place, Placed};
+use super::log::{Feed, Place, Placed};
 use super::news::IN_MEMORY;
-use super::script::Item;
+use super::script::{Ends, Item};
 use super::{RedisStore, Waiting};
 use crate::clock::Moment;
 use crate::config::OnOutage;
@@ -133,7 +133,7 @@ impl RedisStore {
     }
 
     /// Moves a log from Redis to memory; its members are told before anything that follows.
-    fn move_to_memory(&mut self, topic: &Topic, now: Moment) {
+    pub(super) fn move_to_memory(&mut self, topic: &Topic, now: Moment) {
         let Some(log) = self.logs.get_mut(topic) else { return };
         if log.place == Place::Restoring {
             // Its members are still where they were.
@@ -151,6 +151,7 @@ impl RedisStore {
             let placed = log.placed(position, item.entry);
             self.tell(ticket, Answer::Appended(Ok(placed)));
         }
+        self.follow_in_memory(topic);
         let state = self.open_in_memory(topic, now);
         self.metrics.degraded_topics.add(1);
         let reason = self.says_degraded().then_some(GapReason::Degraded);
@@ -240,13 +241,16 @@ impl RedisStore {
     }
 
     /// Gives a log what it has missed. What is published from now on goes behind it.
-    pub(super) fn put_back(&mut self, topic: &Topic, opened: &Opened, now: Moment) {
+    pub(super) fn put_back(&mut self, topic: &Topic, ends: Ends, now: Moment) {
         let items = self.missed.take(topic);
         let Some(log) = self.logs.get_mut(topic) else { return };
         log.place = Place::Restoring;
-        log.follows = opened.follows;
-        log.begin_at(opened.ends);
-        (log.healing, log.healed) = (items.len(), opened.ends.head);
+        log.begin_at(ends);
+        (log.healing, log.healed) = (items.len(), ends.head);
+        if log.feed == Feed::Here {
+            // Whoever came while Redis was away has not asked it for the feed.
+            self.ask_for_feed(topic);
+        }
         self.gathering.extend(items.into_iter().map(|item| Waiting { topic: *topic, ticket: None, item }));
         self.restored_if_done(topic);
         self.advance(topic, now);
@@ -295,6 +299,10 @@ impl RedisStore {
     pub(super) fn is_forgetful(&self) -> bool {
         false
     }
+
+    pub(super) fn follow_anyway(&mut self, _topic: &Topic) {}
+
+    pub(super) fn drop_feed(&mut self, _topic: &Topic) {}
 
     pub(super) fn drops_notice(&mut self) -> bool {
         false

@@ -2,8 +2,9 @@
 
 use arqonbus_protocol::Topic;
 
+use super::desk::Job;
 use super::group_script::Question;
-use super::log::{Place, Placed};
+use super::log::{Feed, Place, Placed};
 use super::{RedisStore, Waiting};
 use crate::clock::Moment;
 use crate::sim::Sabotage;
@@ -43,6 +44,21 @@ impl RedisStore {
         }
         self.advance(topic, now);
         Vec::new()
+    }
+
+    /// Follows the feed of a topic that nobody hears.
+    pub(super) fn follow_anyway(&mut self, topic: &Topic) {
+        if let Some(log) = self.logs.get_mut(topic).filter(|_| self.sabotage == Some(Sabotage::FollowAll)) {
+            log.feed = Feed::Here;
+            self.ask_for_feed(topic);
+        }
+    }
+
+    /// Lets go of a feed that somebody waits for.
+    pub(super) fn drop_feed(&mut self, topic: &Topic) {
+        if self.sabotage == Some(Sabotage::FollowNothing) {
+            self.ask(Job::Unfollow(*topic));
+        }
     }
 
     /// Whether what Redis has missed or lost stays so.

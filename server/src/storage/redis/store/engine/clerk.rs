@@ -1,0 +1,90 @@
+//! Answers the questions of one shard, many at once.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::super::desk::{Counter, Job, News};
+use super::super::group_script::GroupPart;
+use super::super::script::Part;
+use super::{Confirmation, Engine, join_all};
+
+/// Questions of one shard that Redis is asked at once, besides the one that appends.
+const ASKED_AT_ONCE: usize = 64;
+
+/// Answers one shard's questions until it is gone.
+pub(super) async fn serve(engine: Arc<Engine>, mut counter: Counter) {
+    let places = Arc::new(tokio::sync::Semaphore::new(ASKED_AT_ONCE));
+    while let Some(job) = counter.jobs.recv().await {
+        let (engine, news) = (Arc::clone(&engine), counter.news.clone());
+        // Only what appends need not wait for a place: there is one such question at a time.
+        let place = match job {
+            Job::Append(_) | Job::Groups(_) | Job::Wake(_) | Job::Probe | Job::Unfollow(_) => None,
+            Job::Open(_) | Job::Follow(_) | Job::Read(..) | Job::Fill(..) | Job::Heads(_) | Job::Delete(..) | Job::Enter(_) => {
+                Arc::clone(&places).acquire_owned().await.ok()
+            }
+        };
+        let confirmation = engine.begin(&job).await;
+        tokio::spawn(async move {
+            if let Some(answer) = engine.answer(job, confirmation).await {
+                // A shard that is gone needs no answer.
+                let _ = news.send(answer).await;
+            }
+            drop(place);
+        });
+    }
+}
+
+impl Engine {
+    /// Begins to answer one question. What is wished of the feed is wished before anything else is begun, so that the last wish counts.
+    async fn begin(&self, job: &Job) -> Option<Confirmation> {
+        match job {
+            Job::Follow(look) => Some(self.feed.follow(vec![self.caller.feed(&look.topic)]).await),
+            Job::Unfollow(topic) => Some(self.feed.unfollow(vec![self.caller.feed(topic)]).await),
+            Job::Open(_)
+            | Job::Append(_)
+            | Job::Groups(_)
+            | Job::Read(..)
+            | Job::Fill(..)
+            | Job::Heads(_)
+            | Job::Delete(..)
+            | Job::Enter(_)
+            | Job::Wake(_)
+            | Job::Probe => None,
+        }
+    }
+
+    /// Answers one question that was begun; `None` where no answer is awaited.
+    async fn answer(&self, job: Job, confirmation: Option<Confirmation>) -> Option<News> {
+        Some(match job {
+            Job::Open(look) => News::Opened(look.topic, self.open(&look).await),
+            Job::Follow(look) => News::Followed(look.topic, self.follow(&look, confirmation?).await),
+            // Where it is not confirmed, what comes is for nobody.
+            Job::Unfollow(_) => return None,
+            Job::Append(parts) => {
+                let parts = parts.into_iter().map(|part| Part { epoch: self.epochs.fetch_add(1, Relaxed), ..part }).collect();
+                News::Appended(self.append(parts).await)
+            }
+            Job::Groups(parts) => {
+                let parts = parts.into_iter().map(|part| GroupPart { epoch: self.epochs.fetch_add(1, Relaxed), ..part });
+                News::Groups(join_all(parts.map(|part| self.groups(part)).collect()).await)
+            }
+            Job::Read(ticket, look, range) => News::Read(ticket, look.topic, range, self.read(&look, &range).await),
+            Job::Fill(look, range) => News::Filled(look.topic, self.read(&look, &range).await),
+            Job::Heads(looks) => News::Heads(self.many_heads(&looks).await),
+            Job::Delete(ticket, topic, by) => News::Deleted(ticket, topic, self.delete(&topic, by).await),
+            Job::Enter(looks) => {
+                self.enter_again(&looks).await;
+                return None;
+            }
+            Job::Wake(ms) => {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                News::Awake
+            }
+            Job::Probe => {
+                self.ill.notify_one();
+                return None;
+            }
+        })
+    }
+}
