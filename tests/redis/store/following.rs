@@ -1,15 +1,15 @@
 //! A node follows the topics that somebody there hears, and no others: from before the first message that is theirs until they have left.
 
 use arqonbus_protocol::Position;
-use arqonbus_server::config::{Config, Create};
+use arqonbus_server::config::{Config, Create, OnOutage};
 use arqonbus_server::sim::Sabotage;
-use arqonbus_tests::harness::Peer;
+use arqonbus_tests::harness::{Peer, Reach};
 use arqonbus_tests::harness::clock::eventually;
 use arqonbus_tests::harness::peer::{position, topic_args};
 use arqonbus_tests::harness::redis::Redis;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::Node;
+use super::{Node, all_are};
 
 const TOPIC: &str = "lobby:chat";
 
@@ -182,4 +182,52 @@ async fn history_is_read_by_positions_of_a_log_that_another_node_began_unnoticed
     let page = here.ok("history", topic_args(TOPIC, json!({"since": positions[0], "until": positions[1]}))).await;
     let seqs: Vec<_> = page["messages"].as_array().expect("messages").iter().map(|message| position(message).seq).collect();
     assert_eq!(seqs, (positions[0].seq + 1..=positions[1].seq).collect::<Vec<_>>(), "{page}");
+}
+
+/// A first member comes while Redis is away, after its node has published; Redis comes back, and another node publishes.
+async fn heard_after_an_outage(on_outage: OnOutage) -> Vec<Value> {
+    let mut redis = Redis::append_only("always").await;
+    let change = |config: &mut Config| {
+        prompt(config);
+        config.storage.redis.on_outage = on_outage;
+    };
+    let [a, b] = [Node::with(&redis, None, change), Node::with(&redis, None, change)];
+    for node in [&a, &b] {
+        Peer::connect(node).await.publish(TOPIC, json!("before")).await;
+    }
+    redis.kill();
+    all_are("degraded", &[a.address(), b.address()]).await;
+    let mut member = Peer::connect(&a).await;
+    if on_outage == OnOutage::Reject {
+        assert_eq!(member.refused("join_channel", topic_args(TOPIC, json!({}))).await, "storage_unavailable");
+    } else {
+        member.join(TOPIC).await;
+        Peer::connect(&a).await.publish(TOPIC, json!("meanwhile")).await;
+    }
+    redis.restart().await;
+    all_are("healthy", &[a.address(), b.address()]).await;
+    if on_outage == OnOutage::Reject {
+        member.join(TOPIC).await;
+    }
+    followed_by(&redis, 1).await;
+    let mut other = Peer::connect(&b).await;
+    for n in 0..3 {
+        other.publish(TOPIC, json!(n)).await;
+    }
+    let mut heard = Vec::new();
+    while heard.last() != Some(&json!(2)) {
+        let envelope = member.next().await;
+        heard.push(if envelope["type"] == "event" { envelope["data"]["reason"].clone() } else { envelope["payload"].clone() });
+    }
+    heard
+}
+
+#[tokio::test]
+async fn whoever_joins_without_redis_hears_other_nodes_once_it_is_back() {
+    assert_eq!(heard_after_an_outage(OnOutage::Degrade).await, [json!("meanwhile"), json!("restored"), json!(0), json!(1), json!(2)]);
+}
+
+#[tokio::test]
+async fn whoever_is_refused_without_redis_hears_other_nodes_once_it_has_joined() {
+    assert_eq!(heard_after_an_outage(OnOutage::Reject).await, [json!(0), json!(1), json!(2)]);
 }
