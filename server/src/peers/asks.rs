@@ -91,6 +91,10 @@ pub(super) enum Then {
         topic: Topic,
         list: bool,
     },
+    /// Let those in who wait for it.
+    Birthplace {
+        topic: Topic,
+    },
     /// A broadcast is acknowledged when it was told.
     Told {
         publish: Box<PublishOp>,
@@ -110,6 +114,7 @@ impl Peers {
             Abroad::Exists { topic, op } => self.begin(Question::Watch { topic, list: false }, Then::Exists { topic, op }),
             Abroad::Request { topic, publish } => self.begin(Question::Watch { topic, list: false }, Then::Request { topic, publish }),
             Abroad::Watch { topic, list } => self.begin(Question::Watch { topic, list }, Then::Watch { topic, list }),
+            Abroad::Birthplace { topic } => self.begin(Question::Watch { topic, list: false }, Then::Birthplace { topic }),
             Abroad::Topics { pattern } => self.begin(Question::Topics(pattern), Then::Topics { pattern }),
             Abroad::Ended { asked, topic, result } => {
                 self.begin(Question::Ended { topic, by: asked.who.client }, Then::Deleted { asked, result });
@@ -257,6 +262,10 @@ impl Peers {
             Then::Deleted { asked, result } => self.to(asked.conn, encode_ok(&asked.request_id, &result)),
             Then::Kick { asked, here } => self.settle_kick(&asked, here, &answers, complete),
             Then::Watch { topic, list } => self.watched(topic, list, answers, complete),
+            Then::Birthplace { topic } => {
+                let opened = answers.iter().filter_map(|(_, answer)| if let Answer::Watch(Some(here)) = answer { here.opened_at } else { None });
+                self.home(self.shared.homes.of_topic(&topic), PeerOp::Birthplace { topic, opened: opened.collect() });
+            }
             Then::Told { publish, duplicate } => self.told_all(&publish, duplicate, complete),
         }
     }

@@ -149,6 +149,9 @@ pub(crate) struct MembersHere {
     /// Its work groups.
     #[serde(default)]
     pub(crate) groups: Vec<GroupHere>,
+    /// Where it was opened; none while it is being opened.
+    #[serde(default)]
+    pub(crate) opened_at: Option<Position>,
 }
 
 /// A work group as one node knows it.

@@ -213,7 +213,7 @@ fn letters_say_the_same_after_their_way_and_what_is_none_is_dropped() {
         Said::Ask(1, Question::Members(MembersArgs { room: topic.room, channel: topic.channel, after: None, limit: Some(3) })),
         Said::Ask(2, Question::Watch { topic, list: true }),
         Said::Ask(3, Question::Kick(Whom::Client(ClientId::client(1)))),
-        Said::Answer(4, Answer::Watch(Some(MembersHere { count: 1, list: vec![member.clone()], groups: Vec::new() }))),
+        Said::Answer(4, Answer::Watch(Some(MembersHere { count: 1, list: vec![member.clone()], groups: Vec::new(), opened_at: None }))),
         Said::Answer(5, Answer::Deliver(Delivered::Before)),
         Said::Tell(News::Presence { topic, joined: true, presence: member }),
         Said::Tell(News::Resumed(ClientId::client(1))),

@@ -40,6 +40,8 @@ pub(crate) enum Abroad {
     Ended { asked: Asked, topic: Topic, result: DeleteChannelResult },
     /// Who is in this topic elsewhere? The members themselves where `list`.
     Watch { topic: Topic, list: bool },
+    /// Where did others open this topic?
+    Birthplace { topic: Topic },
     /// Which topics that match are open elsewhere? They are opened here.
     Topics { pattern: Pattern },
     /// Something happened here.
@@ -99,6 +101,11 @@ pub(crate) enum PeerOp {
     Opened {
         topic: Topic,
         head: Option<Position>,
+    },
+    /// Where others opened a topic, as far as they have it.
+    Birthplace {
+        topic: Topic,
+        opened: Vec<Position>,
     },
     /// A topic that is open elsewhere, for a pattern that is being joined here.
     Found {
@@ -179,6 +186,7 @@ impl Home {
             }
             PeerOp::Topics { number, pattern } => self.topics_for(number, &pattern),
             PeerOp::Opened { topic, head } => self.opened_abroad(topic, head),
+            PeerOp::Birthplace { topic, opened } => self.let_unborn_in(&topic, &opened),
             PeerOp::Found { topic, asked, gather, args } => self.join_found(topic, &asked, gather, &args),
             PeerOp::PatternSettled { conn, pattern } => self.pattern_settled(conn, &pattern),
             PeerOp::Gone { node } => self.node_gone(&node),
@@ -210,6 +218,7 @@ impl Home {
             count: lane.members.len() as u64,
             list: if list { lane.members.values().map(|member| presence(&member.who, lane.members.len() as u64)).collect() } else { Vec::new() },
             groups: lane.groups.iter().map(|(name, group)| group.here(*name)).collect(),
+            opened_at: lane.opened_at,
         });
         self.answer_abroad(number, Answer::Watch(here));
     }

@@ -90,9 +90,10 @@ impl Home {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         match opened {
             Ok(state) => {
-                lane.head = state.head;
+                (lane.head, lane.opened_at) = (state.head, Some(state.head));
                 let opened = News::Opened { topic: lane.topic, head: state.head };
                 self.abroad(Abroad::Tell(Box::new(opened)));
+                self.hold_births(key);
             }
             Err(error) => {
                 tracing::error!(room = %lane.topic.room, channel = %lane.topic.channel, %error, "a log cannot be opened");

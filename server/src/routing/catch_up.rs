@@ -63,8 +63,9 @@ impl Home {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         lane.flush(&mut self.egress);
         let (topic, head) = (lane.topic, lane.head);
+        // What others appended since it was opened is not to be missed.
+        let from = since.or(lane.opened_at).filter(|from| from.epoch == head.epoch).unwrap_or(head);
         let members = self.enter_member(key, asked, presence, Way::Pattern);
-        let from = since.unwrap_or(head);
         let start = TopicStart { room: topic.room, channel: topic.channel, head, start: from, members };
         self.open(key, asked, Opening { start, gap: None, then: then(from, head), asked: OpeningAsked::Born });
     }
@@ -153,7 +154,7 @@ impl Lane {
     /// Whether the lane may be closed when its log may.
     pub(super) fn is_idle(&self) -> bool {
         let is_deserted = self.members.is_empty() && self.groups.is_empty();
-        is_deserted && !self.declared && self.waiting.is_none() && self.appending.is_empty() && self.queue.is_empty()
+        is_deserted && !self.declared && self.unborn.is_empty() && self.waiting.is_none() && self.appending.is_empty() && self.queue.is_empty()
     }
 }
 

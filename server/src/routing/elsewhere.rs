@@ -4,7 +4,7 @@ use arqonbus_protocol::{ErrorCode, JoinArgs, Pattern, Position, Refusal, Topic};
 
 use super::op::{Asked, JoinOp, LaneOp, PatternPart};
 use super::patterns::known;
-use super::{Abroad, ConnId, Home};
+use super::{Abroad, ConnId, Home, Lane};
 use crate::fanout::{Delivery, Part};
 use crate::peers::letter::Answer;
 use crate::slots::Key;
@@ -42,6 +42,36 @@ impl Home {
             // Past the bound on channels it is followed when there is room for it again.
             self.admit_lane(topic, None);
             self.birth = Birth::default();
+        }
+    }
+
+    /// Lets those who join a new lane by pattern wait until all nodes have said where they opened it. Somebody may have published there a moment ago: not
+    /// where nothing was ever published, and where nothing is kept it could not be had.
+    pub(super) fn hold_births(&mut self, key: Key) {
+        let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.settings.messages_max > 0) else { return };
+        let opened_at = lane.opened_at;
+        let waits = |op: &LaneOp| matches!(op, LaneOp::Born { since, whole: true, .. } if since.or(opened_at).is_some_and(|from| from.seq > 0));
+        if self.shared.abroad.is_none() || !lane.queue.iter().any(waits) {
+            return;
+        }
+        let (unborn, queue): (Vec<_>, Vec<_>) = lane.queue.drain(..).partition(waits);
+        lane.unborn.extend(unborn);
+        lane.queue.extend(queue);
+        let topic = lane.topic;
+        self.abroad(Abroad::Birthplace { topic });
+    }
+
+    /// All nodes have said where they opened a topic: whoever was there before begins where the first of them did.
+    pub(super) fn let_unborn_in(&mut self, topic: &Topic, opened: &[Position]) {
+        let Some(key) = self.by_topic.get(topic).copied() else { return };
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let Some(here) = lane.opened_at else { return };
+        for mut op in std::mem::take(&mut lane.unborn) {
+            if let LaneOp::Born { since, .. } = &mut op {
+                let all = opened.iter().copied().chain(*since).chain([here]);
+                *since = all.filter(|from| from.epoch == here.epoch).min_by_key(|from| from.seq);
+            }
+            self.ask_lane(key, op);
         }
     }
 
@@ -91,5 +121,13 @@ impl Home {
         if let Some(shard) = self.shared.abroad {
             self.egress.push(shard, Delivery::Part { conn: Key::NOBODY, gather: number, part: Part::Peer(Box::new(answer)) });
         }
+    }
+}
+
+impl Lane {
+    /// Lets one of the patterns of `conn` go that is not in yet; gives whether there was one.
+    pub(super) fn call_off(&mut self, conn: ConnId) -> bool {
+        let found = self.unborn.iter().position(|op| matches!(op, LaneOp::Born { asked, .. } if asked.conn == conn));
+        found.map(|at| self.unborn.swap_remove(at)).is_some()
     }
 }

@@ -88,6 +88,6 @@ impl Home {
 impl Lane {
     /// Whether nobody is a member, nor about to become one.
     fn is_deserted(&self) -> bool {
-        self.members.is_empty() && self.grouping.is_empty() && self.waiting.is_none() && self.queue.is_empty()
+        self.members.is_empty() && self.unborn.is_empty() && self.grouping.is_empty() && self.waiting.is_none() && self.queue.is_empty()
     }
 }

@@ -209,7 +209,7 @@ impl Home {
             LaneOp::Members { asked, args } => self.members(key, asked, args),
             LaneOp::History { asked, args, .. } => self.history(key, asked, args),
             LaneOp::CatchUp { conn, from } => self.catch_up(key, conn, from),
-            LaneOp::Born { asked, presence, since } => self.enter_newborn(key, &asked, presence, since),
+            LaneOp::Born { asked, presence, since, .. } => self.enter_newborn(key, &asked, presence, since),
             LaneOp::LeavePattern { conn } => self.leave_by_pattern(key, conn),
             LaneOp::Unname { conn } => self.unname(key, conn),
             LaneOp::Group(op) => self.run_group(key, op),

@@ -55,6 +55,10 @@ pub(crate) struct Lane {
     pub(crate) deserted_since: Option<Moment>,
     /// Members on other nodes, as far as is known.
     pub(crate) foreign: Vec<Foreign>,
+    /// Where it was opened; none before.
+    pub(crate) opened_at: Option<Position>,
+    /// Members by pattern that are let in once other nodes have said where they opened it.
+    pub(crate) unborn: Vec<LaneOp>,
     /// What came meanwhile.
     pub(crate) queue: VecDeque<LaneOp>,
 }
@@ -126,6 +130,8 @@ impl Lane {
             followed: false,
             deserted_since: None,
             foreign: Vec::new(),
+            opened_at: None,
+            unborn: Vec::new(),
             queue: VecDeque::new(),
         }
     }

@@ -119,8 +119,10 @@ pub(crate) enum LaneOp {
     },
     /// A member of a pattern enters the lane, which is new.
     Born {
-        /// Where it begins for those who join by pattern, if not at the head.
+        /// Where it begins for those who join by pattern, if not where the lane was opened.
         since: Option<Position>,
+        /// Whether all is theirs that came since any node has it open: they were there before.
+        whole: bool,
         asked: Asked,
         presence: bool,
     },

@@ -70,7 +70,7 @@ impl Home {
     /// Lets those in whose patterns match a lane that was just born.
     pub(super) fn let_patterns_in(&mut self, key: Key, topic: &Topic) {
         let since = self.birth.since();
-        let mut matching: Vec<(Asked, bool)> = Vec::new();
+        let mut matching: Vec<(Asked, bool, bool)> = Vec::new();
         for member in self.patterns.iter_mut().filter(|member| member.pattern.matches(topic)) {
             // Whoever is still joining is let into other nodes' topics by what they answer.
             if self.birth.is_elsewhere() && member.met.is_some() {
@@ -79,10 +79,10 @@ impl Home {
             if let Some(met) = &mut member.met {
                 met.push(*topic);
             }
-            matching.push((member.asked.clone(), member.presence));
+            matching.push((member.asked.clone(), member.presence, member.met.is_none()));
         }
-        for (asked, presence) in matching {
-            self.ask_lane(key, LaneOp::Born { asked, presence, since });
+        for (asked, presence, whole) in matching {
+            self.ask_lane(key, LaneOp::Born { asked, presence, since, whole });
         }
     }
 }

@@ -101,7 +101,7 @@ impl Home {
     /// Takes one pattern's way into a lane from `conn`, and `conn` itself where that was the last.
     pub(crate) fn leave_by_pattern(&mut self, key: Key, conn: ConnId) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        if !lane.members.contains_key(&conn) {
+        if lane.call_off(conn) || !lane.members.contains_key(&conn) {
             return;
         }
         let id = lane.id;

@@ -5,6 +5,7 @@ use arqonbus_server::sim::Sabotage;
 use arqonbus_tests::harness::Peer;
 use arqonbus_tests::harness::clock::eventually;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::{Node, heard, know_each_other, node, nodes, patience, quick_redis, red, says};
 
@@ -106,6 +107,39 @@ async fn n12_a_pattern_receives_what_is_published_in_topics_that_only_other_node
 #[tokio::test]
 async fn n12_is_red_where_other_nodes_are_not_asked() {
     says(&red(patterns([Some(Sabotage::AskNoNode), None])).await, "String(\"old\")");
+}
+
+/// Several nodes begin the same topics at once, and somebody listens to all of them by a pattern.
+async fn begun_together(broken: Option<Sabotage>) {
+    const TOPICS: u64 = 60;
+    let (_redis, config) = quick_redis().await;
+    let nodes = nodes(&config, [broken, None, None]).await;
+    let mut ada = Peer::connect(&nodes[0]).await;
+    ada.ok("join_channel", json!({"room": "room", "channel": "*"})).await;
+    let mut publishers = [Peer::connect(&nodes[0]).await, Peer::connect(&nodes[1]).await, Peer::connect(&nodes[2]).await];
+    for topic in 0..TOPICS {
+        let [a, b, c] = &mut publishers;
+        let topic = format!("room:t{topic}");
+        tokio::join!(a.publish(&topic, json!("a")), b.publish(&topic, json!("b")), c.publish(&topic, json!("c")));
+    }
+    let mut seqs = vec![Vec::new(); TOPICS as usize];
+    for _ in 0..3 * TOPICS {
+        let Ok(message) = timeout(patience(&[broken]), ada.message()).await else { break };
+        let topic: usize = message["channel"].as_str().and_then(|channel| channel[1..].parse().ok()).expect("a topic of these");
+        seqs[topic].push(message["seq"].as_u64().expect("a seq"));
+    }
+    let not_whole: Vec<_> = seqs.iter().filter(|seqs| **seqs != [1, 2, 3]).collect();
+    assert!(not_whole.is_empty(), "not all of: {not_whole:?}");
+}
+
+#[tokio::test]
+async fn n12_topics_that_several_nodes_begin_at_once_are_received_from_their_first_message() {
+    begun_together(None).await;
+}
+
+#[tokio::test]
+async fn n12_is_red_where_other_nodes_are_not_asked_where_a_topic_began() {
+    says(&red(begun_together(Some(Sabotage::AskNoNode))).await, "not all of");
 }
 
 /// What no node has open is found by whoever resumes a pattern or asks for a replay, also after Redis lost the list of it.

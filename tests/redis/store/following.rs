@@ -3,10 +3,10 @@
 use arqonbus_protocol::Position;
 use arqonbus_server::config::{Config, Create, OnOutage};
 use arqonbus_server::sim::Sabotage;
-use arqonbus_tests::harness::{Peer, Reach};
 use arqonbus_tests::harness::clock::eventually;
 use arqonbus_tests::harness::peer::{position, topic_args};
 use arqonbus_tests::harness::redis::Redis;
+use arqonbus_tests::harness::{Peer, Reach};
 use serde_json::{Value, json};
 
 use super::{Node, all_are};
