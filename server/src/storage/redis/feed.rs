@@ -66,6 +66,7 @@ impl Feed {
             response: Duration::from_millis(config.response_ms),
             followed: BTreeSet::new(),
             inbox,
+            waiting: Vec::new(),
             pushes,
         };
         Ok(Self { wishes, _task: Task(tokio::spawn(keeper.run())) })
@@ -126,6 +127,8 @@ struct Keeper {
     response: Duration,
     followed: BTreeSet<Vec<u8>>,
     inbox: mpsc::Receiver<Wish>,
+    /// Taken, and not carried out.
+    waiting: Vec<Wish>,
     pushes: mpsc::Sender<Pushed>,
 }
 
@@ -164,17 +167,19 @@ impl Keeper {
     async fn serve(&mut self, mut connection: Connection, signs: &Signs) -> String {
         loop {
             tokio::select! {
+                biased;
+                () = std::future::ready(()), if !self.waiting.is_empty() => {}
                 () = signs.bell.notified() => {}
-                wish = self.inbox.recv() => match wish {
-                    Some(wish) => if let Err(why) = self.carry_out(&mut connection, wish).await { return why },
-                    None => return "nobody listens".to_owned(),
-                },
+                count = self.inbox.recv_many(&mut self.waiting, WISHES_WAITING) => if count == 0 { return "nobody listens".to_owned() },
                 () = tokio::time::sleep(Duration::from_millis(PROOF_MS)) => {
                     // A connection that died without a word is found out by asking.
                     if let Err(error) = within(self.response, connection.send(&cmd("PING"))).await {
                         return error.to_string();
                     }
                 }
+            }
+            if let Err(why) = self.carry_out(&mut connection).await {
+                return why;
             }
             if signs.lost.load(Ordering::Acquire) {
                 return "the connection was closed".to_owned();
@@ -189,22 +194,34 @@ impl Keeper {
         }
     }
 
-    async fn carry_out(&mut self, connection: &mut Connection, wish: Wish) -> Result<(), String> {
-        self.note(&wish);
-        for channels in wish.channels.chunks(CHANNELS_AT_ONCE) {
-            let time = self.response * 2;
-            let done =
-                if wish.follow { within(time, connection.subscribe(channels)).await } else { within(time, connection.unsubscribe(channels)).await };
-            if let Err(error) = done {
-                let refused = matches!(error, LinkError::Refused { .. });
-                let why = error.to_string();
-                let _ = wish.done.send(Err(error));
-                // Refused for the user's permissions: another connection would not help.
-                return if refused { Ok(()) } else { Err(why) };
+    /// Carries the first wishes out: those of one kind that came together, with one command.
+    async fn carry_out(&mut self, connection: &mut Connection) -> Result<(), String> {
+        let Some(follow) = self.waiting.first().map(|wish| wish.follow) else { return Ok(()) };
+        let of_one_kind = self.waiting.iter().take_while(|wish| wish.follow == follow).count();
+        let mut wishes: Vec<Wish> = self.waiting.drain(..of_one_kind).collect();
+        wishes.iter().for_each(|wish| self.note(wish));
+        let channels: Vec<Vec<u8>> = wishes.iter_mut().flat_map(|wish| std::mem::take(&mut wish.channels)).collect();
+        let outcome = self.wish_of_redis(connection, follow, &channels).await;
+        for wish in wishes {
+            // Whoever asked may have stopped waiting.
+            let _ = wish.done.send(outcome.clone());
+        }
+        match outcome {
+            // Refused for the user's permissions: another connection would not help.
+            Ok(()) | Err(LinkError::Refused { .. }) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn wish_of_redis(&self, connection: &mut Connection, follow: bool, channels: &[Vec<u8>]) -> Result<(), LinkError> {
+        let time = self.response * 2;
+        for channels in channels.chunks(CHANNELS_AT_ONCE) {
+            if follow {
+                within(time, connection.subscribe(channels)).await?;
+            } else {
+                within(time, connection.unsubscribe(channels)).await?;
             }
         }
-        // Whoever asked may have stopped waiting.
-        let _ = wish.done.send(Ok(()));
         Ok(())
     }
 
@@ -223,13 +240,13 @@ impl Keeper {
         let wait = tokio::time::sleep(self.backoff.wait());
         tokio::pin!(wait);
         loop {
+            for wish in std::mem::take(&mut self.waiting) {
+                self.note(&wish);
+                let _ = wish.done.send(Err(LinkError::NotSent(why.to_owned())));
+            }
             tokio::select! {
                 () = &mut wait => return true,
-                wish = self.inbox.recv() => {
-                    let Some(wish) = wish else { return false };
-                    self.note(&wish);
-                    let _ = wish.done.send(Err(LinkError::NotSent(why.to_owned())));
-                }
+                count = self.inbox.recv_many(&mut self.waiting, WISHES_WAITING) => if count == 0 { return false },
             }
         }
     }
