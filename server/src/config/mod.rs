@@ -40,7 +40,8 @@ pub struct Config {
     pub allow_public_without_auth: bool,
     /// Threads that carry connections and lanes; 0 for one per core.
     pub shards: usize,
-    /// Origins that browsers may connect from, beside the server's own: `"https://app.example"`, or `"*"` for all.
+    /// Origins that browsers may connect from, beside the server's own: `"https://app.example"`, or `"*"` for all. Unless `allow_public_without_auth` is
+    /// set, the server's own is `localhost` or an address; a name has to be listed.
     pub origins: Vec<String>,
     /// Milliseconds of silence after which a peer is pinged; after two without a byte it is gone.
     pub heartbeat_ms: u64,

@@ -25,7 +25,7 @@ pub(crate) async fn post(State(surface): State<Surface>, request: Request) -> Re
     surface.shared.metrics.http_requests.add(1);
     let (parts, body) = request.into_parts();
     // A page of any origin can post; that it cannot read the answer undoes nothing.
-    if check_origin(&parts.headers, &surface.shared.config.origins).is_err() {
+    if check_origin(&parts.headers, &surface.shared.config).is_err() {
         return refused(&surface, &Refusal::new(ErrorCode::Forbidden, "pages of this origin may not post"));
     }
     let body = match tokio::time::timeout(BODY_TIME, Limited::new(body, surface.shared.config.limits.http_body_bytes).collect()).await {

@@ -1,9 +1,13 @@
 //! The opening handshake (RFC 6455 §4.2): checked in full before anything is upgraded.
 
+use std::net::IpAddr;
+
 use arqonbus_protocol::SUBPROTOCOL;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode, request::Parts};
 use sha1::{Digest, Sha1};
+
+use crate::config::Config;
 
 /// Appended to the client's key (RFC 6455 §1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -31,7 +35,7 @@ impl Refused {
             ),
             Self::Version => (StatusCode::UPGRADE_REQUIRED, "only WebSocket version 13 is spoken here\n"),
             Self::Header(text) => (StatusCode::BAD_REQUEST, text),
-            Self::Origin => (StatusCode::FORBIDDEN, "pages of this origin may not connect\n"),
+            Self::Origin => (StatusCode::FORBIDDEN, "pages of this origin may not connect: the setting `origins` lists those that may\n"),
         };
         let mut response = Response::new(axum::body::Body::from(text));
         *response.status_mut() = status;
@@ -46,7 +50,7 @@ impl Refused {
 }
 
 /// Checks a request that should become a WebSocket, and gives the answer that makes it one.
-pub(crate) fn check(parts: &Parts, origins: &[String]) -> Result<Response<axum::body::Body>, Refused> {
+pub(crate) fn check(parts: &Parts, config: &Config) -> Result<Response<axum::body::Body>, Refused> {
     let headers = &parts.headers;
     if !has_token(headers, &header::UPGRADE, "websocket") || !has_token(headers, &header::CONNECTION, "upgrade") {
         return Err(Refused::NotWebSocket);
@@ -59,7 +63,7 @@ pub(crate) fn check(parts: &Parts, origins: &[String]) -> Result<Response<axum::
     }
     let key = one(headers, &header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
     let key = key.ok_or(Refused::Header("Sec-WebSocket-Key is missing, doubled, or not 16 bytes in base64\n"))?;
-    check_origin(headers, origins)?;
+    check_origin(headers, config)?;
 
     let mut response = Response::new(axum::body::Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -74,7 +78,10 @@ pub(crate) fn check(parts: &Parts, origins: &[String]) -> Result<Response<axum::
 }
 
 /// Refuses pages of origins that are not known. Browsers say where a page comes from; other programs say nothing, and need not.
-pub(crate) fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refused> {
+///
+/// A page counts as the server's own where it was loaded from the same `Host`. Of a server that nobody outside can reach that is so only by an address or
+/// `localhost`: any other name may have been made to lead here by whoever owns it, after his page was loaded (DNS rebinding).
+pub(crate) fn check_origin(headers: &HeaderMap, config: &Config) -> Result<(), Refused> {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let Some(origin) = origins.next() else { return Ok(()) };
     let origin = origin.to_str().map_err(|_| Refused::Origin)?;
@@ -82,9 +89,20 @@ pub(crate) fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<()
         return Err(Refused::Origin);
     }
     let host = one(headers, &header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.filter(|host| config.allow_public_without_auth || is_beyond_rebinding(host));
     let own = |scheme: &str| origin.strip_prefix(scheme).is_some_and(|authority| Some(authority) == host);
-    let listed = allowed.iter().any(|allowed| allowed == "*" || allowed == origin);
+    let listed = config.origins.iter().any(|allowed| allowed == "*" || allowed == origin);
     if listed || own("http://") || own("https://") { Ok(()) } else { Err(Refused::Origin) }
+}
+
+/// Whether the name in a `Host` leads to the same machine whoever owns the domains of the world.
+fn is_beyond_rebinding(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    };
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    address.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost")
 }
 
 /// The value of a header that stands once.
@@ -124,6 +142,11 @@ mod tests {
 
     /// The request of RFC 6455 §1.3, with `change` made to it.
     fn check_with(change: impl FnOnce(&mut HeaderMap), origins: &[&str]) -> Result<HeaderMap, Refused> {
+        let origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
+        check_by(change, &Config { origins, allow_public_without_auth: true, ..Config::default() })
+    }
+
+    fn check_by(change: impl FnOnce(&mut HeaderMap), config: &Config) -> Result<HeaderMap, Refused> {
         let (mut parts, ()) = http::Request::new(()).into_parts();
         let given = [
             ("host", "bus.example:9100"),
@@ -135,8 +158,7 @@ mod tests {
         ];
         parts.headers.extend(given.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))));
         change(&mut parts.headers);
-        let origins: Vec<String> = origins.iter().map(|origin| (*origin).to_owned()).collect();
-        check(&parts, &origins).map(|response| response.headers().clone())
+        check(&parts, config).map(|response| response.headers().clone())
     }
 
     #[test]
@@ -182,6 +204,27 @@ mod tests {
             "https://xapp.example",
         ] {
             assert!(!with(foreign, &["https://good.example"]), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_was_made_to_lead_to_a_local_server_is_not_its_own() {
+        let is_own = |host: &'static str, config: &Config| {
+            let origin = format!("http://{host}");
+            let change = |headers: &mut HeaderMap| {
+                headers.insert("host", HeaderValue::from_static(host));
+                headers.insert("origin", HeaderValue::from_str(&origin).unwrap());
+            };
+            check_by(change, config).is_ok()
+        };
+        let local = Config::default();
+        for host in ["localhost:9100", "localhost", "bus.localhost:9100", "127.0.0.1:9100", "192.0.2.7", "[::1]:9100", "[::1]"] {
+            assert!(is_own(host, &local), "{host}");
+        }
+        let public = Config { allow_public_without_auth: true, ..Config::default() };
+        for host in ["evil.example:9100", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:9100", "notlocalhost", ""] {
+            assert!(!is_own(host, &local), "{host}");
+            assert!(is_own(host, &public) || host.is_empty(), "{host}");
         }
     }
 }

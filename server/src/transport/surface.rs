@@ -59,7 +59,7 @@ async fn check_request(request: Request, next: Next) -> Response {
 async fn websocket(State(surface): State<Surface>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let config = &surface.shared.config;
-    let response = match handshake::check(&parts, &config.origins) {
+    let response = match handshake::check(&parts, config) {
         Ok(response) => response,
         Err(refused) => return refused.response(),
     };

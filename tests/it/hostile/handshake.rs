@@ -71,6 +71,7 @@ fn rows() -> Vec<(&'static str, String, Answer)> {
         ("an origin of another port", with("Origin: https://app.example:8443\r\n"), Status(&[403])),
         ("the own host at another port", with("Origin: http://127.0.0.1:1\r\n"), Status(&[403])),
         ("the own host with a suffix", with("Origin: http://HOST.evil.example\r\n"), Status(&[403])),
+        ("a name that was made to lead here", upgrade("/", "evil.example", "Origin: http://evil.example\r\n"), Status(&[403])),
         ("two origins", with("Origin: https://app.example\r\nOrigin: https://evil.example\r\n"), Status(&[400, 403])),
         ("the listed origin", with("Origin: https://app.example\r\n"), Status(&[101])),
         ("the own origin", with("Origin: http://HOST\r\n"), Status(&[101])),
