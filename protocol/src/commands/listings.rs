@@ -29,7 +29,7 @@ pub struct ListRoomsResult {
     /// The `after` of the next page; none on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Room>,
-    /// Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said.
+    /// Whether a node of the bus, or its store, did not answer in time, so that its part is missing; false where it is not said.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub incomplete: bool,
 }
@@ -67,7 +67,7 @@ pub struct ListChannelsResult {
     /// The `after` of the next page; none on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Channel>,
-    /// Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said.
+    /// Whether a node of the bus, or its store, did not answer in time, so that its part is missing; false where it is not said.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub incomplete: bool,
 }

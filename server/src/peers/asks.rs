@@ -9,23 +9,22 @@ use arqonbus_protocol::{
 use serde_json::value::RawValue;
 
 use super::letter::{Answer, Delivered, MembersHere, MembersPart, News, Private, Question, Said, Whom};
+use super::lookups::AfterRedis;
 use super::{Lookup, Peers, Post, QUESTIONS_MAX, To};
 use crate::clock::Moment;
 use crate::commands::cut;
 use crate::config::OnOutage;
-use crate::fanout::{Delivery, ForeignPart, Part};
+use crate::fanout::ForeignPart;
 use crate::routing::{Abroad, Asked, ConnId, LaneOp, PeerOp, PublishOp};
-
-/// Milliseconds that Redis has to say what it holds.
-const LOOKUP_MS: u64 = 5_000;
+use crate::storage::redis::store::listing::Listing;
 
 /// One question under way.
 pub(super) struct Ask {
     pub(super) then: Then,
     /// Nodes that live and have not answered.
-    waiting: BTreeSet<ClientId>,
+    pub(super) waiting: BTreeSet<ClientId>,
     pub(super) answers: Vec<(ClientId, Answer)>,
-    deadline: Moment,
+    pub(super) deadline: Moment,
 }
 
 /// What is done once all have answered, or had their time.
@@ -34,6 +33,12 @@ pub(super) enum Then {
     Gather {
         conn: ConnId,
         gather: u32,
+    },
+    /// The same, once Redis has said what it holds besides.
+    List {
+        conn: ConnId,
+        gather: u32,
+        listing: Listing,
     },
     /// Open what is found here, for a pattern that is being joined.
     Found {
@@ -55,18 +60,6 @@ pub(super) enum Then {
         own: Box<ChannelInfoResult>,
     },
     Exists {
-        topic: Topic,
-        op: Box<LaneOp>,
-    },
-    /// The nodes have these: of which others does Redis hold messages?
-    Stored {
-        asked: Asked,
-        gather: u32,
-        args: Box<JoinArgs>,
-        topics: BTreeSet<Topic>,
-    },
-    /// No node has it open: does Redis hold messages of it?
-    Held {
         topic: Topic,
         op: Box<LaneOp>,
     },
@@ -100,6 +93,8 @@ pub(super) enum Then {
         publish: Box<PublishOp>,
         duplicate: bool,
     },
+    /// The nodes have answered, and Redis is asked.
+    Redis(AfterRedis),
 }
 
 impl Peers {
@@ -210,15 +205,15 @@ impl Peers {
     }
 
     /// Goes on with the answers; `complete` unless one is missing.
-    fn finish(&mut self, then: Then, answers: Vec<(ClientId, Answer)>, complete: bool) {
+    pub(super) fn finish(&mut self, then: Then, answers: Vec<(ClientId, Answer)>, complete: bool) {
         match then {
             Then::Gather { conn, gather } => {
-                let part = Part::Foreign(Box::new(foreign(answers, !complete)));
-                self.deliveries[usize::from(conn.shard)].push(Delivery::Part { conn: conn.key, gather, part });
+                self.give(conn, gather, Box::new(foreign(answers, !complete)));
+            }
+            Then::List { conn, gather, listing } => {
+                self.listed_by_nodes(conn, gather, listing, Box::new(foreign(answers, !complete)));
             }
             Then::Found { asked, gather, args } => self.found_elsewhere(asked, gather, args, topics(&answers), complete),
-            // Only a look-up that had no answer in time ends here.
-            Then::Stored { asked, gather, args, topics } => self.found(&asked, gather, &args, topics, false),
             Then::Topics { pattern } => {
                 if !complete {
                     self.again.push(Abroad::Topics { pattern });
@@ -241,15 +236,10 @@ impl Peers {
                     // While Redis is away each node is a bus of its own, and may begin channels.
                     Some(_) if !self.reachable && matches!(*op, LaneOp::Create { .. }) => self.settled(topic, op, exists),
                     Some(asked) if !exists && !complete => self.refuse(&asked.clone(), &not_done()),
-                    Some(_) if !exists => self.look_up(Lookup::Topic(topic), Then::Held { topic, op }),
+                    Some(_) if !exists => self.look_up(Lookup::Topic(topic), AfterRedis::Held { topic, op }),
                     Some(_) | None => self.settled(topic, op, exists),
                 }
             }
-            // Only a look-up that had no answer in time ends here.
-            Then::Held { topic, op } => match op.asked() {
-                Some(asked) => self.refuse(&asked.clone(), &not_done()),
-                None => self.settled(topic, op, false),
-            },
             Then::Request { topic, mut publish } => {
                 publish.asked_abroad = true;
                 if counts(&answers).sum::<u64>() > 0 {
@@ -267,6 +257,8 @@ impl Peers {
                 self.home(self.shared.homes.of_topic(&topic), PeerOp::Birthplace { topic, opened: opened.collect() });
             }
             Then::Told { publish, duplicate } => self.told_all(&publish, duplicate, complete),
+            // Only a look-up that had no answer in time ends here.
+            Then::Redis(after) => self.unanswered_by_redis(after),
         }
     }
 
@@ -284,38 +276,15 @@ impl Peers {
         }
     }
 
-    /// Asks Redis what it holds of what no node has open.
-    pub(super) fn look_up(&mut self, lookup: Lookup, then: Then) {
-        self.asked += 1;
-        let deadline = self.now.plus_ms(LOOKUP_MS);
-        self.asks.insert(self.asked, Ask { then, waiting: BTreeSet::new(), answers: Vec::new(), deadline });
-        self.lookups.push((self.asked, lookup));
-    }
-
-    /// Takes the answer to a look-up: the topics that are held; none where Redis gave none.
-    pub(crate) fn looked_up(&mut self, number: u64, held: Option<Vec<Topic>>) {
-        let Some(ask) = self.asks.remove(&number) else { return };
-        let held = held.map(|held| if self.believes_redis() { held } else { Vec::new() });
-        match (ask.then, held) {
-            (Then::Held { topic, op }, Some(held)) => self.settled(topic, op, !held.is_empty()),
-            (Then::Stored { asked, gather, args, mut topics }, Some(held)) => {
-                topics.extend(held);
-                self.found(&asked, gather, &args, topics, true);
-            }
-            (then, _) => self.finish(then, Vec::new(), false),
-        }
-    }
-
-    fn settled(&mut self, topic: Topic, op: Box<LaneOp>, exists: bool) {
-        self.home(self.shared.homes.of_topic(&topic), PeerOp::Settled { topic, op, exists });
-    }
-
     fn members(&mut self, asked: &Asked, args: &MembersArgs, own: Option<MembersResult>, answers: Vec<(ClientId, Answer)>, complete: bool) {
         let mut parts: Vec<MembersPart> = own.map(|MembersResult { members, total, .. }| MembersPart { members, total }).into_iter().collect();
         parts.extend(answers.into_iter().filter_map(|(_, answer)| if let Answer::Members(part) = answer { part } else { None }));
+        if parts.is_empty() && complete && self.reachable {
+            let (asked, topic) = (asked.clone(), Topic { room: args.room, channel: args.channel });
+            return self.look_up(Lookup::Topic(topic), AfterRedis::NoMembers { asked });
+        }
         if parts.is_empty() {
-            let refusal = Refusal::new(ErrorCode::UnknownChannel, "there is no such channel");
-            return self.refuse(asked, &if complete { refusal } else { not_done() });
+            return self.refuse(asked, &not_done());
         }
         let total = parts.iter().map(|part| part.total).sum();
         let mut members: Vec<_> = parts.into_iter().flat_map(|part| part.members).collect();
@@ -369,7 +338,7 @@ impl Peers {
         }
     }
 
-    fn refuse(&mut self, asked: &Asked, refusal: &Refusal) {
+    pub(super) fn refuse(&mut self, asked: &Asked, refusal: &Refusal) {
         self.shared.tell_refused(asked, None, refusal.code);
         self.to(asked.conn, encode_refused(&asked.request_id, refusal));
     }

@@ -4,6 +4,8 @@
 
 mod asks;
 pub(crate) mod letter;
+mod listing;
+mod lookups;
 mod merge;
 mod patterns;
 pub(crate) mod post;
@@ -15,7 +17,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arqonbus_protocol::{ClientId, Pattern, Topic};
+use arqonbus_protocol::{ClientId, Topic};
 use bytes::Bytes;
 
 use crate::clock::Moment;
@@ -24,10 +26,12 @@ use crate::routing::{Abroad, Asked, ConnId, Op, PeerOp, ShardId};
 use crate::session::Identity;
 use crate::shared::Shared;
 use crate::slots::Key;
+use crate::storage::redis::store::listing::Listing;
 use crate::storage::{DedupWindow, Fingerprint, Verdict};
 use crate::telemetry::Signal;
 use asks::Ask;
 use letter::{Letter, News, Question, Said, Whom};
+pub(crate) use lookups::{Held, Lookup};
 pub(crate) use merge::{node_status, rooms};
 use roster::Roster;
 
@@ -54,15 +58,6 @@ pub(crate) enum To {
     All,
     /// One node.
     Node(ClientId),
-}
-
-/// A question about what Redis holds.
-#[derive(Debug)]
-pub(crate) enum Lookup {
-    /// Messages of this topic?
-    Topic(Topic),
-    /// Messages of which topics that match?
-    Pattern(Pattern),
 }
 
 /// Something to be written, and the own question that hangs on it.
@@ -207,12 +202,12 @@ impl Peers {
 
     /// Takes a question of an edge here: a list that every node has a part in.
     pub(crate) fn ask(&mut self, op: Op) {
-        let (asked, gather, question) = match op {
-            Op::ListRooms { asked, gather, args } => (asked, gather, Question::Rooms(args)),
-            Op::ListChannels { asked, gather, args } => (asked, gather, Question::Channels(*args)),
-            Op::Status { asked, gather } => (asked, gather, Question::Status),
+        match op {
+            Op::ListRooms { asked, gather, args } => self.list(asked.conn, gather, Listing::Rooms(args)),
+            Op::ListChannels { asked, gather, args } => self.list(asked.conn, gather, Listing::Channels(*args)),
+            Op::Status { asked, gather } => self.begin(Question::Status, asks::Then::Gather { conn: asked.conn, gather }),
             Op::JoinPattern { asked, gather, args } => {
-                return self.begin(Question::Topics(args.pattern()), asks::Then::Found { asked, gather, args });
+                self.begin(Question::Topics(args.pattern()), asks::Then::Found { asked, gather, args });
             }
             // Nothing else is asked of all homes and of this one.
             Op::Lane(..)
@@ -228,9 +223,8 @@ impl Peers {
             | Op::RegisterUser { .. }
             | Op::UnregisterUser { .. }
             | Op::Kick { .. }
-            | Op::Peer(_) => return,
-        };
-        self.begin(question, asks::Then::Gather { conn: asked.conn, gather });
+            | Op::Peer(_) => {}
+        }
     }
 
     /// Takes what homes here ask and tell others, and what they answer others.

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use arqonbus_protocol::{ClientId, JoinArgs, Topic};
 
+use super::Peers;
 use super::asks::{Then, not_done};
 use super::letter::Answer;
-use super::{Lookup, Peers};
+use super::lookups::{AfterRedis, Lookup};
 use crate::fanout::{Delivery, Part};
 use crate::routing::{Asked, PeerOp};
 
@@ -17,7 +18,7 @@ impl Peers {
         let asks_for_past = args.positions.is_some() || args.replay.is_some_and(|replay| replay > 0);
         if complete && self.reachable && asks_for_past {
             let pattern = args.pattern();
-            return self.look_up(Lookup::Pattern(pattern), Then::Stored { asked, gather, args, topics });
+            return self.look_up(Lookup::Pattern(pattern), AfterRedis::Stored { asked, gather, args, topics });
         }
         self.found(&asked, gather, &args, topics, complete);
     }
@@ -47,7 +48,7 @@ impl Peers {
                 && args.pattern().matches(topic)
             {
                 ask.answers.push((node, Answer::Topics(vec![topic.to_string()])));
-            } else if let Then::Stored { args, topics, .. } = &mut ask.then
+            } else if let Then::Redis(AfterRedis::Stored { args, topics, .. }) = &mut ask.then
                 && args.pattern().matches(topic)
             {
                 topics.insert(*topic);

@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use redis::{Value, cmd};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 
 use super::letter::{Letter, Said};
-use super::{Lookup, Peers, Post, To};
+use super::{Held, Lookup, Peers, Post, To};
+use crate::commands::page_len;
 use crate::shard::{Way, Wires};
 use crate::shared::Shared;
 use crate::storage::redis::store::catalogue::{holds, search};
-use crate::storage::redis::{Feed, Link, LinkState, OpenError, Pushed};
+use crate::storage::redis::store::listing::list;
+use crate::storage::redis::{Feed, Link, LinkError, LinkState, OpenError, Pushed};
 
 /// How often time is looked at: what is due is at most so much late.
 const SWEEP: Duration = Duration::from_millis(50);
@@ -26,6 +28,8 @@ const PUSHES_MAX: usize = 10_000;
 const POSTS_MAX: usize = 10_000;
 /// Bytes of one letter, about: what else there is makes the next.
 const LETTER_BYTES: usize = 256 * 1024;
+/// Searches of the list of all topics at once: each keeps names in memory, and Redis serves others between their steps.
+const SEARCHES_AT_ONCE: usize = 4;
 /// Questions or deliveries that may wait for a shard before no more letters are read.
 const BACKLOG_MAX: usize = 10_000;
 
@@ -326,8 +330,9 @@ async fn publish(desk: Rc<Desk>) {
     }
 }
 
-/// Looks up in Redis what topics it holds messages of, many at a time.
+/// Looks up in Redis what topics it holds messages of, several at a time.
 async fn look_up(desk: Rc<Desk>) {
+    let searches = Rc::new(Semaphore::new(SEARCHES_AT_ONCE));
     loop {
         let lookups = std::mem::take(&mut desk.peers.borrow_mut().lookups);
         if lookups.is_empty() {
@@ -335,17 +340,27 @@ async fn look_up(desk: Rc<Desk>) {
             continue;
         }
         for (number, lookup) in lookups {
-            let desk = Rc::clone(&desk);
+            let (desk, searches) = (Rc::clone(&desk), Rc::clone(&searches));
             spawn_local(async move {
-                let prefix = &desk.shared.config.storage.redis.prefix;
-                let held = match lookup {
-                    Lookup::Topic(topic) => holds(&desk.link, prefix, &topic).await.map(|held| Vec::from_iter(held.then_some(topic))),
-                    Lookup::Pattern(pattern) => search(&desk.link, prefix, &pattern).await,
-                };
-                desk.turn(|peers| peers.looked_up(number, held.ok()));
+                let place = if matches!(lookup, Lookup::Topic(_)) { None } else { searches.acquire().await.ok() };
+                // Whoever waited too long has its answer.
+                if desk.peers.borrow().awaits(number) {
+                    let held = held(&desk, lookup).await;
+                    desk.turn(|peers| peers.looked_up(number, held.ok()));
+                }
+                drop(place);
             });
         }
     }
+}
+
+async fn held(desk: &Desk, lookup: Lookup) -> Result<Held, LinkError> {
+    let prefix = &desk.shared.config.storage.redis.prefix;
+    Ok(match lookup {
+        Lookup::Topic(topic) => Held::Topics(holds(&desk.link, prefix, &topic).await?.then_some(topic).into_iter().collect()),
+        Lookup::Pattern(pattern) => Held::Topics(search(&desk.link, prefix, &pattern).await?),
+        Lookup::List(listing) => Held::Listed(list(&desk.link, prefix, &listing, page_len(listing.limit())).await?),
+    })
 }
 
 /// Publishes one letter; gives how many received it, where Redis says so.

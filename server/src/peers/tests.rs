@@ -11,6 +11,7 @@ use crate::clock::manual::ManualClock;
 use crate::config::{Config, StorageKind};
 use crate::hash::Homes;
 use crate::shared::Chance;
+use crate::storage::redis::store::listing::Listed;
 use crate::telemetry::{Metrics, Telemetry};
 
 /// One node of two shards, and its clock.
@@ -56,6 +57,7 @@ impl Node {
 
     /// The parts that edges here were given since: how many rooms, and whether something is missing.
     fn given(&mut self) -> Vec<(usize, bool)> {
+        self.redis_holds(&[], true);
         let mut given = Vec::new();
         for delivery in self.peers.deliveries.iter_mut().flat_map(std::mem::take) {
             if let Delivery::Part { part: Part::Foreign(part), .. } = delivery {
@@ -63,6 +65,19 @@ impl Node {
             }
         }
         given
+    }
+
+    /// Answers what is to be looked up for lists; gives how many questions that were.
+    fn redis_holds(&mut self, topics: &[&str], complete: bool) -> usize {
+        let lookups = std::mem::take(&mut self.peers.lookups);
+        let count = lookups.len();
+        for (number, lookup) in lookups {
+            assert!(matches!(lookup, Lookup::List(_)), "{lookup:?}");
+            let head = arqonbus_protocol::Position { epoch: arqonbus_protocol::Epoch::from_number(1), seq: 1 };
+            let topics = topics.iter().map(|topic| (topic.parse().unwrap(), head)).collect();
+            self.peers.looked_up(number, Some(Held::Listed(Listed { topics, complete })));
+        }
+        count
     }
 
     /// What edges were told since of patterns that are being joined.
@@ -124,6 +139,31 @@ fn whoever_is_alone_has_its_answer_at_once_and_whoever_is_cut_off_knows_that_som
     node.peers.disconnected();
     node.asks_for_rooms();
     assert_eq!(node.given(), [(0, true)]);
+}
+
+#[test]
+fn a_list_waits_for_what_redis_holds_and_says_where_it_does_not_know() {
+    let mut node = Node::knowing(&[other(1)]);
+    let ask = |node: &mut Node| {
+        node.asks_for_rooms();
+        let number = node.peers.asked;
+        node.hears(other(1), &Said::Answer(number, rooms("a")));
+    };
+    ask(&mut node);
+    assert_eq!(node.redis_holds(&["b:one", "c:one"], true), 1);
+    assert_eq!(node.given(), [(3, false)]);
+    ask(&mut node);
+    node.redis_holds(&["b:one"], false);
+    assert_eq!(node.given(), [(2, true)], "not all of it");
+    ask(&mut node);
+    let (number, _) = node.peers.lookups.pop().expect("a question to Redis");
+    node.peers.looked_up(number, None);
+    assert_eq!(node.given(), [(1, true)], "no answer");
+    ask(&mut node);
+    let (number, _) = node.peers.lookups.pop().expect("a question to Redis");
+    node.passes(5_000);
+    assert!(!node.peers.awaits(number), "nobody waits for ever");
+    assert_eq!(node.given(), [(1, true)], "no answer in time");
 }
 
 #[test]
@@ -245,7 +285,7 @@ fn who_joins_a_pattern_for_its_past_waits_for_what_redis_holds() {
     assert_eq!(join(&mut node, None), (vec![], vec!["0 lanes".to_owned()]));
     let (lookups, told) = join(&mut node, Some(1));
     assert_eq!((lookups.len(), told), (1, vec![]));
-    node.peers.looked_up(lookups[0], Some(vec!["a:b".parse().unwrap()]));
+    node.peers.looked_up(lookups[0], Some(Held::Topics(vec!["a:b".parse().unwrap()])));
     assert_eq!(node.parts(), ["1 lanes"]);
     assert!(node.asked().iter().any(|op| matches!(op, Op::Peer(op) if matches!(&**op, PeerOp::Found { topic, .. } if topic.to_string() == "a:b"))));
     let (lookups, _) = join(&mut node, Some(1));

@@ -54,6 +54,54 @@ async fn n08_is_red_where_other_nodes_are_not_asked() {
     says(&red(lists([Some(Sabotage::AskNoNode), None])).await, "\"members\": Number(2)");
 }
 
+/// Everything that lists something, after all nodes were restarted: Redis still holds messages of what nobody has open.
+async fn lists_of_the_past(broken: Option<Sabotage>) {
+    let (redis, config) = quick_redis().await;
+    let a = node(&config, None);
+    let mut sender = Peer::connect(&a).await;
+    for topic in ["room:a", "room:b", "room:b", "room:c", "room:gone", "attic:x"] {
+        sender.publish(topic, json!(topic)).await;
+    }
+    // Joined, and nothing was ever published there.
+    sender.join("room:empty").await;
+    sender.ok("delete_channel", json!({"room": "room", "channel": "gone"})).await;
+    drop(sender);
+    a.stop().await;
+    let b = node(&config, broken);
+    let mut reader = Peer::joined(&b, "room:b").await;
+    let rooms = reader.ok("list_rooms", json!({})).await;
+    let mut seen = list(&rooms, "rooms").clone();
+    seen.retain(|room| room["room"] != "_telemetry");
+    let expected = [json!({"room": "attic", "channels": 1, "members": 0}), json!({"room": "room", "channels": 3, "members": 1})];
+    assert_eq!((seen.as_slice(), &rooms["incomplete"]), (expected.as_slice(), &Value::Null), "rooms that Redis holds messages of");
+    let page = reader.ok("list_channels", json!({"room": "room", "limit": 2})).await;
+    let of = |channels: &Value| {
+        list(channels, "channels").iter().map(|one| (one["channel"].clone(), one["members"].clone(), one["head"]["seq"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!((of(&page), &page["next"]), (vec![(json!("a"), json!(0), json!(1)), (json!("b"), json!(1), json!(2))], &json!("b")));
+    let rest = reader.ok("list_channels", json!({"room": "room", "after": page["next"]})).await;
+    assert_eq!((of(&rest), &rest["next"]), (vec![(json!("c"), json!(0), json!(1))], &Value::Null));
+    // The position that is listed is the one that the log goes on from.
+    let info = reader.ok("channel_info", json!({"room": "room", "channel": "a"})).await;
+    assert_eq!((&info["head"], &info["messages"]), (&page["channels"][0]["head"], &json!(1)));
+    let members = reader.ok("members", json!({"room": "attic", "channel": "x"})).await;
+    assert_eq!(members, json!({"members": [], "total": 0}));
+    assert_eq!(reader.refused("members", json!({"room": "room", "channel": "none"})).await, "unknown_channel");
+    redis.flush_all().await;
+    let rooms = reader.ok("list_rooms", json!({"after": "a", "limit": 1})).await;
+    assert_eq!(list(&rooms, "rooms")[0]["room"], "room", "what Redis has lost is not listed: {rooms}");
+}
+
+#[tokio::test]
+async fn n08_lists_have_what_redis_holds_and_no_node_has_open() {
+    lists_of_the_past(None).await;
+}
+
+#[tokio::test]
+async fn n08_is_red_where_redis_is_not_asked() {
+    says(&red(lists_of_the_past(Some(Sabotage::ForgetWhatRedisHolds))).await, "rooms that Redis holds messages of");
+}
+
 /// Two members of one topic, on two nodes.
 async fn counts(broken: [Option<Sabotage>; 2]) {
     let (_redis, config) = quick_redis().await;

@@ -1,4 +1,4 @@
-//! The list of topics that Redis may hold messages of: by it a pattern finds those that no node has open.
+//! The list of topics that Redis may hold messages of: by it patterns and lists find those that no node has open.
 //!
 //! One sorted set, `<prefix>:topics`: each topic, and until when something of it may be there, in milliseconds of Unix time. A topic is entered
 //! before anything is appended to it. One that is gone stands there until its time is over: whoever reads looks whether the log is there.
@@ -18,7 +18,7 @@ pub(super) const ENTER_AGAIN_MS: u64 = 3_600_000;
 /// Milliseconds by which an entry outlives the log: the next entry may be late, and clocks of nodes differ.
 const SLACK_MS: u64 = 86_400_000;
 /// Topics in one command, or asked about at once.
-const AT_ONCE: usize = 256;
+pub(super) const AT_ONCE: usize = 256;
 /// Topics that one step of a search looks at, about.
 const SCAN_COUNT: usize = 1_000;
 /// What a search may take for one answer.
@@ -51,24 +51,30 @@ pub(super) fn expire(prefix: &str, now_ms: u64) -> Cmd {
 
 /// The topics that match and that Redis holds messages of.
 pub(crate) async fn search(link: &Link, prefix: &str, pattern: &Pattern) -> Result<Vec<Topic>, LinkError> {
-    let (mut found, mut cursor) = (Vec::new(), b"0".to_vec());
+    let mut found = Vec::new();
+    // A pattern is a glob, but for the names of the server's own.
+    scan(link, prefix, &pattern.to_string(), |topic| found.extend(Some(topic).filter(|topic| pattern.matches(topic)))).await?;
+    found.sort_unstable();
+    found.dedup();
+    only_held(link, prefix, found).await
+}
+
+/// Looks at all topics that stand there and match; some may be seen twice.
+pub(super) async fn scan(link: &Link, prefix: &str, glob: &str, mut seen: impl FnMut(Topic)) -> Result<(), LinkError> {
+    let mut cursor = b"0".to_vec();
     loop {
         let mut step = cmd("ZSCAN");
-        // A pattern is a glob, but for the names of the server's own.
-        step.arg(key(prefix)).arg(&cursor).arg("MATCH").arg(pattern.to_string()).arg("COUNT").arg(SCAN_COUNT);
+        step.arg(key(prefix)).arg(&cursor).arg("MATCH").arg(glob).arg("COUNT").arg(SCAN_COUNT);
         let answer = link.query_within(&step, PATIENCE).await?;
         let Some((next, topics)) = read_step(answer) else {
             return Err(LinkError::Unknown("Redis answers something else to ZSCAN".to_owned()));
         };
-        found.extend(topics.into_iter().filter(|topic| pattern.matches(topic)));
+        topics.into_iter().for_each(&mut seen);
         if next == b"0" {
-            break;
+            return Ok(());
         }
         cursor = next;
     }
-    found.sort_unstable();
-    found.dedup();
-    only_held(link, prefix, found).await
 }
 
 fn read_step(answer: Value) -> Option<(Vec<u8>, Vec<Topic>)> {

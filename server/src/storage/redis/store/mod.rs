@@ -10,6 +10,7 @@ mod following;
 mod group_script;
 mod groups;
 mod incarnation;
+pub(crate) mod listing;
 mod log;
 mod news;
 mod notice;

@@ -104,6 +104,11 @@ pub(super) fn stream_key(prefix: &str, topic: &Topic) -> String {
     format!("{{{prefix}:room:{}:channel:{}}}", topic.room, topic.channel)
 }
 
+/// The key of what a topic's log keeps of itself.
+pub(super) fn meta_key(prefix: &str, topic: &Topic) -> String {
+    format!("{}:meta", stream_key(prefix, topic))
+}
+
 /// What all questions of one node have in common.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
