@@ -1,6 +1,7 @@
 //! A run of publishers and subscribers of one topic, through whatever a test does to the bus meanwhile.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,20 +51,27 @@ impl Run {
     }
 
     async fn of(nodes: &[SocketAddr], publishers: u32, subscribers: u32, amount: impl Fn(&watch::Receiver<bool>) -> Amount) -> Self {
-        let (recorder, topic, ready) = (Recorder::default(), "a:b".parse().expect("a topic"), Arc::new(Semaphore::new(0)));
-        let (end, until) = watch::channel(None);
+        let (recorder, topic) = (Recorder::default(), "a:b".parse().expect("a topic"));
+        let (end, _) = watch::channel(None);
         let (enough, stopped) = watch::channel(false);
         let mut run = Self { recorder, topic, publishers: JoinSet::new(), subscribers: JoinSet::new(), patience: PATIENCE, end, enough };
-        for number in 0..subscribers {
-            let subscriber = Subscriber { number, topic, ready: Arc::clone(&ready), until: until.clone() };
-            run.subscribers.spawn(subscriber.run(Nodes::of(nodes, number as usize), run.recorder.clone()));
-        }
-        let _ = ready.acquire_many(subscribers).await.expect("nobody closes it");
+        run.subscribe(nodes, 0..subscribers).await;
         for number in 0..publishers {
             let publisher = Publisher { number, topics: vec![topic], amount: amount(&stopped), window: 16 };
             run.publishers.spawn(publisher.run(Nodes::of(nodes, number as usize), run.recorder.clone()));
         }
         run
+    }
+
+    /// Lets subscribers of these numbers join, each beginning with another of the nodes.
+    pub async fn subscribe(&mut self, nodes: &[SocketAddr], numbers: Range<u32>) {
+        let ready = Arc::new(Semaphore::new(0));
+        for number in numbers.clone() {
+            let subscriber = Subscriber { number, topic: self.topic, ready: Arc::clone(&ready), until: self.end.subscribe() };
+            self.subscribers.spawn(subscriber.run(Nodes::of(nodes, number as usize), self.recorder.clone()));
+        }
+        let all = u32::try_from(numbers.len()).expect("made of such numbers");
+        let _ = ready.acquire_many(all).await.expect("nobody closes it");
     }
 
     /// How many publishes are acknowledged.

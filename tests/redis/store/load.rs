@@ -2,15 +2,16 @@
 //! it should be, here or in `endurance.rs`, and with the mechanism taken away that it is about.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
+use arqonbus_server::config::Config;
 use arqonbus_server::sim::Sabotage;
-use arqonbus_tests::checker::Fault;
+use arqonbus_tests::checker::{Fault, What};
 use arqonbus_tests::harness::chaos::Dice;
 use arqonbus_tests::harness::redis::Redis;
 use arqonbus_tests::harness::{Process, Reach};
 use arqonbus_tests::run::Run;
-use rustix::process::Signal;
 
 use super::{Node, all_are, shows, verdict};
 use crate::endurance;
@@ -127,35 +128,79 @@ async fn g12_is_red_where_a_redis_that_stood_still_is_not_given_what_it_missed()
     assert!(shows(&found, "G4"), "{found:?}");
 }
 
-/// A node is killed at random points under load, and started again; its clients go on at the other one, and come back when that is the next.
-#[expect(clippy::print_stdout, reason = "shown where the test fails: how to see the failure again")]
-async fn node_killed_under_load(sabotage: Option<Sabotage>) -> Vec<String> {
-    let seed = std::env::var("ARQONBUS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_128);
-    println!("ARQONBUS_SEED={seed}");
-    let mut dice = Dice::new(seed);
-    let redis = Redis::start().await;
-    let lines = format!("shards = 2\n[history]\nmessages = 100000\n{}backoff_min_ms = 5\nhead_check_ms = 1000\n", redis.lines());
-    let stays = Node::sabotaged(&redis, sabotage);
-    let mut dies = Process::start(&lines);
-    let address = dies.address();
-    let run = Run::steady(&[stays.address(), address], 4, 8, REST).await;
-    for _ in 0..10 {
-        run.more(20 + usize::try_from(dice.below(200)).expect("a small number")).await;
-        dies.signal(Signal::KILL);
-        drop(dies);
-        dies = Process::at(&address.to_string(), &lines);
+/// Bytes and messages of a log that keeps everything.
+const KEEPS_ALL: &str = "messages = 1000000\nbytes = 200000000\n";
+
+/// Publishers and subscribers that nodes die under.
+struct Dying {
+    run: Run,
+    dice: Dice,
+    lines: String,
+}
+
+impl Dying {
+    /// Clients of these processes, and subscribers of a node that is not killed.
+    #[expect(clippy::print_stdout, reason = "shown where the test fails: how to see the failure again")]
+    async fn of(clients_of: &[SocketAddr], stays: &Node, lines: String) -> Self {
+        let seed = std::env::var("ARQONBUS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_128);
+        println!("ARQONBUS_SEED={seed}");
+        let mut run = Run::steady(clients_of, 4, 4, REST).await;
+        run.subscribe(&[stays.address()], STAYING).await;
+        Self { run, dice: Dice::new(seed), lines }
     }
-    verdict(run, &Node::of(&redis)).await
+
+    /// Kills a node at a random point, and starts it again.
+    async fn kills(&mut self, node: Process) -> Process {
+        self.run.more(20 + usize::try_from(self.dice.below(100)).expect("a small number")).await;
+        let address = node.address().to_string();
+        node.kill();
+        Process::at(&address, &self.lines)
+    }
 }
 
-#[tokio::test]
-async fn g13_a_node_that_is_killed_is_nobody_elses_matter_and_its_clients_go_on_elsewhere() {
+/// The subscribers of the node that is not killed.
+const STAYING: Range<u32> = 100..104;
+
+fn lines(redis: &Redis) -> String {
+    format!("shards = 2\n[history]\n{KEEPS_ALL}{}backoff_min_ms = 5\nhead_check_ms = 1000\n", redis.lines())
+}
+
+fn keep_all(config: &mut Config) {
+    (config.history.messages, config.history.bytes) = (1_000_000, 200_000_000);
+}
+
+/// Two nodes are killed in turn, so that whoever was on the one is on the other when that dies; a third one is left alone. The clients have threads of
+/// their own: they go on while a node is started.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g13_nodes_that_are_killed_two_hundred_times_are_nobody_elses_matter_and_their_clients_go_on_elsewhere() {
+    const KILLS: usize = 200;
+    let redis = Redis::start().await;
+    let lines = lines(&redis);
+    let stays = Node::with(&redis, None, keep_all);
+    let (mut next, mut other) = (Process::start(&lines), Process::start(&lines));
+    let mut dying = Dying::of(&[next.address(), other.address()], &stays, lines).await;
+    for _ in 0..KILLS {
+        let again = dying.kills(next).await;
+        (next, other) = (other, again);
+    }
+    let recorder = dying.run.recorder.clone();
     // No gap is justified: all of it is in Redis.
-    assert_eq!(node_killed_under_load(None).await, NOTHING);
+    assert_eq!(verdict(dying.run, &stays).await, NOTHING);
+    let joins = |of: &dyn Fn(u32) -> bool| recorder.count(|what| matches!(what, What::Joined { subscription, .. } if of(*subscription)));
+    assert_eq!(joins(&|subscription| STAYING.contains(&subscription)), STAYING.len(), "whoever is elsewhere sees nothing of it");
+    let moved = joins(&|subscription| !STAYING.contains(&subscription));
+    assert!(moved >= KILLS, "each kill met somebody, taken together: {moved} joins");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g13_is_red_where_whoever_comes_from_a_killed_node_goes_on_at_the_head() {
-    let found = node_killed_under_load(Some(Sabotage::ResumeAtHead)).await;
+    let redis = Redis::start().await;
+    let lines = lines(&redis);
+    let stays = Node::with(&redis, Some(Sabotage::ResumeAtHead), keep_all);
+    let dies = Process::start(&lines);
+    let mut dying = Dying::of(&[dies.address(), stays.address()], &stays, lines).await;
+    let _again = dying.kills(dies).await;
+    assert!(dying.run.breaks().await);
+    let found = verdict(dying.run, &stays).await;
     assert!(shows(&found, "G6"), "{found:?}");
 }
