@@ -15,7 +15,7 @@ use crate::clock::Moment;
 use crate::commands::cut;
 use crate::config::OnOutage;
 use crate::fanout::ForeignPart;
-use crate::routing::{Abroad, Asked, ConnId, LaneOp, PeerOp, PublishOp};
+use crate::routing::{Abroad, Asked, ConnId, LaneOp, PeerOp, PublishOp, Verdict};
 use crate::storage::redis::store::listing::Listing;
 
 /// One question under way.
@@ -234,19 +234,19 @@ impl Peers {
                 let exists = counts(&answers).next().is_some();
                 match op.asked() {
                     // While Redis is away each node is a bus of its own, and may begin channels.
-                    Some(_) if !self.reachable && matches!(*op, LaneOp::Create { .. }) => self.settled(topic, op, exists),
-                    Some(asked) if !exists && !complete => self.refuse(&asked.clone(), &not_done()),
+                    Some(_) if !self.reachable && matches!(*op, LaneOp::Create { .. }) => self.settle(topic, op, Verdict::Exists(exists)),
+                    Some(_) if !exists && !complete => self.settle(topic, op, Verdict::Refused(not_done())),
                     Some(_) if !exists => self.look_up(Lookup::Topic(topic), AfterRedis::Held { topic, op }),
-                    Some(_) | None => self.settled(topic, op, exists),
+                    Some(_) | None => self.settle(topic, op, Verdict::Exists(exists)),
                 }
             }
-            Then::Request { topic, mut publish } => {
-                publish.asked_abroad = true;
-                if counts(&answers).sum::<u64>() > 0 {
-                    return self.home(self.shared.homes.of_topic(&topic), PeerOp::Request { topic, publish });
-                }
-                let refusal = if complete { Refusal::new(ErrorCode::NoResponder, "nobody is there to answer") } else { not_done() };
-                self.refuse(&publish.asked, &refusal);
+            Then::Request { topic, publish } => {
+                let verdict = match counts(&answers).sum::<u64>() {
+                    0 if complete => Verdict::Refused(Refusal::new(ErrorCode::NoResponder, "nobody is there to answer")),
+                    0 => Verdict::Refused(not_done()),
+                    _ => Verdict::Answerable,
+                };
+                self.settle(topic, Box::new(LaneOp::Publish(publish)), verdict);
             }
             Then::Send { publish, here } => self.settle_send(&publish, here, &answers, complete),
             Then::Deleted { asked, result } => self.to(asked.conn, encode_ok(&asked.request_id, &result)),

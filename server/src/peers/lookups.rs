@@ -7,7 +7,7 @@ use arqonbus_protocol::{ErrorCode, JoinArgs, MembersResult, Pattern, Refusal, To
 use super::Peers;
 use super::asks::{Ask, Then, not_done};
 use crate::fanout::ForeignPart;
-use crate::routing::{Asked, ConnId, LaneOp, PeerOp};
+use crate::routing::{Asked, ConnId, LaneOp, PeerOp, Verdict};
 use crate::storage::redis::store::listing::{Listed, Listing};
 
 /// Milliseconds that Redis has to say what it holds.
@@ -63,7 +63,7 @@ impl Peers {
         let Some(ask) = self.asks.remove(&number) else { return };
         let Then::Redis(after) = ask.then else { return };
         match (after, held.map(|held| self.believed(held))) {
-            (AfterRedis::Held { topic, op }, Some(Held::Topics(held))) => self.settled(topic, op, !held.is_empty()),
+            (AfterRedis::Held { topic, op }, Some(Held::Topics(held))) => self.settle(topic, op, Verdict::Exists(!held.is_empty())),
             (AfterRedis::Stored { asked, gather, args, mut topics }, Some(Held::Topics(held))) => {
                 topics.extend(held);
                 self.found(&asked, gather, &args, topics, true);
@@ -87,10 +87,10 @@ impl Peers {
     pub(super) fn unanswered_by_redis(&mut self, after: AfterRedis) {
         match after {
             AfterRedis::Stored { asked, gather, args, topics } => self.found(&asked, gather, &args, topics, false),
-            AfterRedis::Held { topic, op } => match op.asked() {
-                Some(asked) => self.refuse(&asked.clone(), &not_done()),
-                None => self.settled(topic, op, false),
-            },
+            AfterRedis::Held { topic, op } => {
+                let verdict = if op.asked().is_some() { Verdict::Refused(not_done()) } else { Verdict::Exists(false) };
+                self.settle(topic, op, verdict);
+            }
             AfterRedis::NoMembers { asked } => self.refuse(&asked, &not_done()),
             AfterRedis::Listed { conn, gather, listing, part } => self.listed_by_redis(conn, gather, &listing, part, Listed::default()),
         }
@@ -106,7 +106,8 @@ impl Peers {
         }
     }
 
-    pub(super) fn settled(&mut self, topic: Topic, op: Box<LaneOp>, exists: bool) {
-        self.home(self.shared.homes.of_topic(&topic), PeerOp::Settled { topic, op, exists });
+    /// Lets a home go on with what depended on others.
+    pub(super) fn settle(&mut self, topic: Topic, op: Box<LaneOp>, verdict: Verdict) {
+        self.home(self.shared.homes.of_topic(&topic), PeerOp::Settled { topic, op, verdict });
     }
 }

@@ -5,19 +5,19 @@
 use std::sync::Arc;
 
 use arqonbus_protocol::{
-    ChannelInfoResult, ClientId, CloseCode, DeleteChannelResult, ErrorCode, EventBody, JoinArgs, MembersArgs, MembersResult, Pattern, Position,
-    Presence, Refusal, Topic, encode_event,
+    ChannelInfoResult, ClientId, CloseCode, DeleteChannelResult, EventBody, JoinArgs, MembersArgs, MembersResult, Pattern, Position, Presence, Topic,
+    encode_event,
 };
 use bytes::Bytes;
 
-use super::groups::GroupOp;
 use super::op::{Asked, LaneOp, PublishOp};
+use super::verdict::Verdict;
 use super::{ConnId, Home};
 use crate::fanout::Delivery;
 use crate::peers::letter::{Answer, Delivered, MembersHere, MembersPart, News, Private, Whom};
 use crate::session::Identity;
 use crate::slots::Key;
-use crate::storage::Verdict;
+use crate::storage;
 
 /// What a home asks or tells other nodes.
 #[derive(Debug)]
@@ -127,16 +127,11 @@ pub(crate) enum PeerOp {
     Doubt {
         new: Option<ClientId>,
     },
-    /// A channel that was unknown here is known elsewhere, or nowhere.
+    /// What is known elsewhere of what was asked of a topic here.
     Settled {
         topic: Topic,
         op: Box<LaneOp>,
-        exists: bool,
-    },
-    /// A request without a responder here: somebody elsewhere may answer.
-    Request {
-        topic: Topic,
-        publish: Box<PublishOp>,
+        verdict: Verdict,
     },
 }
 
@@ -191,8 +186,7 @@ impl Home {
             PeerOp::PatternSettled { conn, pattern } => self.pattern_settled(conn, &pattern),
             PeerOp::Gone { node } => self.node_gone(&node),
             PeerOp::Doubt { new } => self.doubt(new),
-            PeerOp::Settled { topic, op, exists } => self.settled_abroad(topic, *op, exists),
-            PeerOp::Request { topic, publish } => self.ask_topic(topic, LaneOp::Publish(publish)),
+            PeerOp::Settled { topic, op, verdict } => self.go_on(topic, *op, &verdict),
         }
     }
 
@@ -225,13 +219,13 @@ impl Home {
 
     /// Delivers another node's message to whoever it names and is here.
     fn deliver_for(&mut self, number: u32, private: &Private) {
-        let print = private.print.map(crate::storage::Fingerprint::from);
+        let print = private.print.map(storage::Fingerprint::from);
         #[cfg(any(test, feature = "sabotage"))]
         let print = print.filter(|_| !self.sabotages(crate::sim::Sabotage::ForgetIdsElsewhere));
         let delivered = match print.map(|print| self.sent.check(print, self.now)) {
-            Some(Verdict::Duplicate(())) => Delivered::Before,
-            Some(Verdict::Conflict) => Delivered::Conflict,
-            None | Some(Verdict::Fresh) => {
+            Some(storage::Verdict::Duplicate(())) => Delivered::Before,
+            Some(storage::Verdict::Conflict) => Delivered::Conflict,
+            None | Some(storage::Verdict::Fresh) => {
                 let found = self.found(&private.whom);
                 let body = Bytes::copy_from_slice(private.body.get().as_bytes());
                 for conn in &found {
@@ -261,63 +255,6 @@ impl Home {
             self.egress.push(conn.shard, Delivery::Close { conn: conn.key, code: CloseCode::Forbidden });
         }
         found.len() as u64
-    }
-
-    /// Gives a question to a topic back, unless it is first to be asked whether other nodes know the topic.
-    pub(super) fn unless_abroad(&mut self, topic: Topic, op: LaneOp) -> Option<LaneOp> {
-        if !self.has_peers() || self.by_topic.contains_key(&topic) {
-            return Some(op);
-        }
-        if !self.depends_on_others(&topic, &op) {
-            return Some(op);
-        }
-        if let LaneOp::Members { asked, args } = op {
-            self.abroad(Abroad::Members { asked, args, own: None });
-        } else if let LaneOp::Publish(publish) = op {
-            self.abroad(if publish.request {
-                Abroad::Request { topic, publish }
-            } else {
-                Abroad::Exists { topic, op: Box::new(LaneOp::Publish(publish)) }
-            });
-        } else {
-            self.abroad(Abroad::Exists { topic, op: Box::new(op) });
-        }
-        None
-    }
-
-    /// Whether the answer is another one where a channel that is unknown here is known elsewhere.
-    fn depends_on_others(&self, topic: &Topic, op: &LaneOp) -> bool {
-        match op {
-            LaneOp::Create { .. } | LaneOp::Delete { .. } | LaneOp::Info { .. } | LaneOp::History { .. } | LaneOp::Members { .. } => true,
-            LaneOp::Publish(publish) if publish.request => !publish.asked_abroad,
-            LaneOp::Publish(publish) => !publish.asked.who.is_node() && !topic.is_reserved() && !self.shared.config.creates_on_use(topic),
-            LaneOp::Join(_) | LaneOp::Group(GroupOp::Join(_)) => !topic.is_reserved() && !self.shared.may_be_joined(topic),
-            LaneOp::Leave { .. }
-            | LaneOp::CatchUp { .. }
-            | LaneOp::Born { .. }
-            | LaneOp::Ended { .. }
-            | LaneOp::LeavePattern { .. }
-            | LaneOp::Group(_)
-            | LaneOp::Unname { .. } => false,
-        }
-    }
-
-    /// Goes on with a question about a channel that was unknown here.
-    fn settled_abroad(&mut self, topic: Topic, op: LaneOp, exists: bool) {
-        if !exists || self.by_topic.contains_key(&topic) {
-            if let Some(key) = self.lane_for(topic, &op) {
-                self.ask_lane(key, op);
-            }
-            return;
-        }
-        if self.shared.census.admit(&topic, self.shared.config.limits.channels) {
-            let key = self.begin_lane(topic, op.asked().map(|asked| asked.who.client));
-            return self.ask_lane(key, op);
-        }
-        if let Some(asked) = op.asked() {
-            let full = Refusal::new(ErrorCode::LimitExceeded, "the bus has all the channels that it may have");
-            self.refuse(asked, Some(topic), &full);
-        }
     }
 
     fn foreign_presence(&mut self, node: ClientId, topic: &Topic, joined: bool, presence: Presence) {

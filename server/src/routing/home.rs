@@ -5,12 +5,14 @@ use std::sync::Arc;
 use arqonbus_protocol::{ErrorCode, Refusal, StorageState, Target, Timestamp, Topic};
 use indexmap::IndexSet;
 
+use super::behind::Behind;
 use super::directory::Directory;
 use super::elsewhere::Birth;
 use super::groups::GroupOp;
 use super::lane::Pending;
 use super::op::{Asked, LaneOp, Op, PublishOp, ShardId};
 use super::patterns::PatternMember;
+use super::publish::Counts;
 use super::{ConnId, Egress, Lane};
 use crate::clock::Moment;
 use crate::hash::{Map, State};
@@ -28,6 +30,8 @@ pub(crate) struct Home {
     pub(crate) by_topic: Map<Topic, Key>,
     pub(crate) patterns: Vec<PatternMember>,
     pub(crate) birth: Birth,
+    /// Publishes behind one about which other nodes are asked, by topic and sender.
+    pub(super) behind: Map<(Topic, ConnId), Behind>,
     pub(crate) directory: Directory,
     /// Ids of messages to targets that have no log.
     pub(crate) sent: DedupWindow<()>,
@@ -58,15 +62,6 @@ pub(crate) struct Home {
     pub(crate) storage_state: StorageState,
 }
 
-/// What was done since the metrics were last told.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) messages_in: u64,
-    pub(crate) bytes_in: u64,
-    /// When the first of them was read, in microseconds of the clock.
-    pub(crate) first_received_us: Option<u64>,
-}
-
 impl Home {
     pub(crate) fn new(shard: ShardId, shared: Arc<Shared>, store: Box<dyn Store>) -> Self {
         let sent = DedupWindow::new(shared.config.history.dedup_ms, shared.config.ids_of_sent_max(shared.shards));
@@ -81,6 +76,7 @@ impl Home {
             by_topic: Map::default(),
             patterns: Vec::new(),
             birth: Birth::default(),
+            behind: Map::default(),
             directory: Directory::default(),
             sent,
             gathered: Vec::new(),
@@ -165,7 +161,8 @@ impl Home {
     }
 
     pub(super) fn ask_topic(&mut self, topic: Topic, op: LaneOp) {
-        if let Some(op) = self.unless_abroad(topic, op)
+        if let Some(op) = self.unless_behind(topic, op)
+            && let Some(op) = self.unless_abroad(topic, op)
             && let Some(key) = self.lane_for(topic, &op)
         {
             self.ask_lane(key, op);
@@ -344,14 +341,5 @@ impl Home {
     fn part(&mut self, key: Key, conn: ConnId) {
         self.part_groups(key, conn);
         self.remove_member(key, conn);
-    }
-}
-
-impl Counts {
-    /// Counts a message from a client.
-    pub(crate) fn add(&mut self, publish: &PublishOp) {
-        self.messages_in += 1;
-        self.bytes_in += publish.entry.text.len() as u64;
-        self.first_received_us.get_or_insert(publish.received_us);
     }
 }

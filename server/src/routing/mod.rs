@@ -3,6 +3,7 @@
 mod abroad;
 mod answer;
 mod begin;
+mod behind;
 mod broadcast;
 mod catch_up;
 mod directory;
@@ -16,6 +17,7 @@ mod owed;
 mod patterns;
 mod publish;
 mod upkeep;
+mod verdict;
 
 pub(crate) use abroad::{Abroad, Foreign, PeerOp, presence};
 pub(crate) use answer::Egress;
@@ -23,3 +25,4 @@ pub(crate) use groups::{GroupJoin, GroupLeave, GroupOp, LaneGroup, Settling};
 pub(crate) use home::Home;
 pub(crate) use lane::{Lane, Member, Pending, Way};
 pub(crate) use op::{Asked, ConnId, JoinOp, LaneId, LaneOp, Op, PublishOp, ShardId};
+pub(crate) use verdict::Verdict;

@@ -9,6 +9,15 @@ use crate::fanout::{Delivery, Frames};
 use crate::slots::Key;
 use crate::storage::{Appended, Entry, Progress, StoreError, Verdict};
 
+/// What was done since the metrics were last told.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) messages_in: u64,
+    pub(crate) bytes_in: u64,
+    /// When the first of them was read, in microseconds of the clock.
+    pub(crate) first_received_us: Option<u64>,
+}
+
 impl Home {
     pub(super) fn publish(&mut self, key: Key, mut publish: Box<PublishOp>) {
         let Some(lane) = self.lanes.get(key) else { return };
@@ -17,6 +26,7 @@ impl Home {
         // A request that was stored is not refused when it comes again and the responder is gone.
         if alone && !self.was_requested(&publish) {
             if self.has_peers() {
+                self.hold_up(topic, publish.asked.conn);
                 return self.abroad(Abroad::Request { topic, publish });
             }
             return self.refuse(&publish.asked, Some(topic), &Refusal::new(ErrorCode::NoResponder, "nobody is there to answer"));
@@ -78,12 +88,21 @@ impl Home {
     }
 
     /// Whether this very request was stored a moment ago.
-    fn was_requested(&mut self, publish: &PublishOp) -> bool {
+    pub(super) fn was_requested(&mut self, publish: &PublishOp) -> bool {
         publish.fingerprint.is_some_and(|fingerprint| matches!(self.sent.check(fingerprint, self.now), Verdict::Duplicate(())))
     }
 
     fn durability(&self, key: Key) -> Durability {
         self.lanes.get(key).map_or(Durability::None, |lane: &Lane| lane.durability)
+    }
+}
+
+impl Counts {
+    /// Counts a message from a client.
+    pub(crate) fn add(&mut self, publish: &PublishOp) {
+        self.messages_in += 1;
+        self.bytes_in += publish.entry.text.len() as u64;
+        self.first_received_us.get_or_insert(publish.received_us);
     }
 }
 

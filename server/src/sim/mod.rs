@@ -104,8 +104,10 @@ pub enum Sabotage {
     ServeUnacquainted,
     /// Resume keys are made by a secret of this node's own (N-10).
     OwnSecret,
-    /// What Redis holds is not looked up (N-11).
+    /// What Redis holds is not looked up (N-8, N-11, N-12).
     ForgetWhatRedisHolds,
+    /// What a sender publishes while others are asked about an earlier message of its does not wait (N-5).
+    OvertakeOneself,
     /// A job that was acknowledged is given out again (spec 006).
     ForgetAcks,
     /// A job whose member is gone is given to nobody (spec 006).

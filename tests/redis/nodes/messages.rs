@@ -1,6 +1,7 @@
 //! What is sent to somebody, or to everybody, reaches them on whichever node they are (N-3 to N-7).
 
 use arqonbus_server::config;
+use arqonbus_server::config::Create;
 use arqonbus_server::sim::Sabotage;
 use arqonbus_tests::harness::clock::eventually;
 use arqonbus_tests::harness::peer::code;
@@ -100,6 +101,67 @@ async fn n05_a_request_finds_its_responder_on_another_node_or_fails_at_once() {
 #[tokio::test]
 async fn n05_is_red_where_other_nodes_are_not_asked() {
     says(&red(requests([Some(Sabotage::AskNoNode), None])).await, "no_responder");
+}
+
+/// Sends messages of these numbers at once; every third is no request. Gives what became of each.
+async fn send_all(asker: &mut Peer, topic: &str, numbers: std::ops::Range<u64>) -> Vec<Value> {
+    for number in numbers.clone() {
+        let mut message = request(topic);
+        (message["payload"], message["id"], message["request"]) = (number.into(), format!("m{number}").into(), (number % 3 != 2).into());
+        asker.send(&message).await;
+    }
+    let mut answers = Vec::new();
+    for number in numbers {
+        answers.push(asker.response(&format!("m{number}")).await);
+    }
+    answers
+}
+
+/// Requests that others are asked about, and what their sender publishes behind them: where the topic is unknown here, where it is known, and where
+/// nobody answers.
+async fn requests_in_order(broken: Option<Sabotage>) {
+    let (_redis, config) = quick_redis().await;
+    let [a, b] = nodes(&config, [broken, None]).await;
+    let (mut asker, mut other, mut responder) = (Peer::connect(&a).await, Peer::connect(&a).await, Peer::joined(&b, "svc:sum").await);
+    for numbers in [0..60, 60..120] {
+        let answers = send_all(&mut asker, "svc:sum", numbers.clone()).await;
+        let seqs: Vec<u64> = answers.iter().map(|answer| answer["result"]["seq"].as_u64().unwrap_or_else(|| panic!("{answer}"))).collect();
+        assert!(seqs.is_sorted(), "in the order of their sender: {seqs:?}");
+        let payloads: Vec<Value> = numbers.map(Value::from).collect();
+        assert_eq!(responder.payloads(60).await, payloads);
+    }
+    responder.ok("leave_channel", json!({"room": "svc", "channel": "sum"})).await;
+    let answers = send_all(&mut asker, "svc:sum", 120..150).await;
+    let refused = answers.iter().filter(|answer| answer["status"] == "error").map(code).collect::<Vec<_>>();
+    assert_eq!(refused, vec!["no_responder"; 20], "and what is behind them goes on");
+    // Whoever is not behind a request does not wait for one.
+    other.publish("svc:sum", json!("other")).await;
+}
+
+#[tokio::test]
+async fn n05_a_sender_is_not_overtaken_by_itself_while_other_nodes_are_asked() {
+    requests_in_order(None).await;
+}
+
+#[tokio::test]
+async fn n05_is_red_where_what_is_behind_a_request_does_not_wait() {
+    says(&red(requests_in_order(Some(Sabotage::OvertakeOneself))).await, "in the order of their sender");
+}
+
+/// Publishes to a channel that only the other node has, where channels begin only by command.
+#[tokio::test]
+async fn n11_a_sender_is_not_overtaken_by_itself_while_it_is_asked_for_a_channel() {
+    let (_redis, config) = quick_redis().await;
+    let nodes = [None; 2].map(|broken| crate::node::Node::by(config.clone(), broken, |config| config.create = Create::Explicit));
+    super::know_each_other(&nodes, &[None; 2]).await;
+    let [a, b] = nodes;
+    let (mut sender, mut owner) = (Peer::connect(&a).await, Peer::connect(&b).await);
+    owner.ok("create_channel", json!({"room": "room", "channel": "one"})).await;
+    owner.join("room:one").await;
+    for number in 0..60 {
+        sender.send(&json!({"type": "message", "room": "room", "channel": "one", "payload": number})).await;
+    }
+    assert_eq!(owner.payloads(60).await, (0..60).map(Value::from).collect::<Vec<_>>());
 }
 
 /// Broadcasts to a room, twice under one id, and to everyone.
