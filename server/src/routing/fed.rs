@@ -54,13 +54,16 @@ impl Home {
         }
     }
 
-    /// Lets another node's message join what is fanned out.
+    /// Lets another node's message, or an own one whose answer was lost, join what is fanned out.
     pub(super) fn fed(&mut self, topic: &Topic, position: Position, body: &[u8]) {
         let Some(key) = self.by_topic.get(topic).copied() else { return };
         let Some(lane) = self.lanes.get_mut(key) else { return };
         lane.head = position;
         lane.idle_since = None;
-        if lane.gather(body) {
+        if let Some(sender) = lane.left_out_at(position) {
+            lane.flush(&mut self.egress);
+            lane.fan(&Frames::of(body), Some(sender), &mut self.egress);
+        } else if lane.gather(body) {
             self.gathered.push(key);
         }
         self.stock(key);

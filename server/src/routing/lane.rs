@@ -16,6 +16,9 @@ use crate::routing::Egress;
 use crate::session::Identity;
 use crate::storage::{LogSettings, Ticket};
 
+/// Senders of one lane who are remembered until their message comes; more get it, marked as theirs.
+const LEFT_OUT_MAX: usize = 1_024;
+
 /// A topic on its home shard.
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -59,6 +62,8 @@ pub(crate) struct Lane {
     pub(crate) opened_at: Option<Position>,
     /// Members by pattern that are let in once other nodes have said where they opened it.
     pub(crate) unborn: Vec<LaneOp>,
+    /// Own messages that were acknowledged and are not fanned out yet, and who is not to get them.
+    left_out: Vec<(Position, ConnId)>,
     /// What came meanwhile.
     pub(crate) queue: VecDeque<LaneOp>,
 }
@@ -132,8 +137,27 @@ impl Lane {
             foreign: Vec::new(),
             opened_at: None,
             unborn: Vec::new(),
+            left_out: Vec::new(),
             queue: VecDeque::new(),
         }
+    }
+
+    /// Whoever was told that it will not see this message does not, though it is fanned out later: its answer was lost, and it comes by another way.
+    pub(super) fn leave_out(&mut self, position: Position, sender: ConnId) {
+        let is_ahead = position.epoch == self.head.epoch && position.seq > self.head.seq;
+        if is_ahead && self.left_out.len() < LEFT_OUT_MAX {
+            self.left_out.push((position, sender));
+        }
+    }
+
+    /// Who is not to get the message at this position, which comes now.
+    pub(super) fn left_out_at(&mut self, position: Position) -> Option<ConnId> {
+        if self.left_out.is_empty() {
+            return None;
+        }
+        let sender = self.left_out.iter().find_map(|(at, sender)| (*at == position).then_some(*sender));
+        self.left_out.retain(|(at, _)| at.epoch == position.epoch && at.seq > position.seq);
+        sender
     }
 
     /// Whether `op` may be carried out now: everything before it is, but publishes before a publish.

@@ -72,7 +72,12 @@ impl Home {
                 self.stock(key);
                 (position, false)
             }
-            Ok(Appended::Duplicate { position }) => (position, true),
+            Ok(Appended::Duplicate { position }) => {
+                if publish.exclude_sender {
+                    lane.leave_out(position, publish.asked.conn);
+                }
+                (position, true)
+            }
             Ok(Appended::Conflict) => {
                 return self.refuse(&publish.asked, Some(topic), &id_conflict());
             }

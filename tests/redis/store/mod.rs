@@ -1,6 +1,7 @@
 //! Logs in Redis: kept, ordered, shared by nodes, and what is said when Redis loses them or is away.
 
 mod cluster;
+mod excluded;
 mod faults;
 mod fence;
 mod following;
