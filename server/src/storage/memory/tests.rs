@@ -5,7 +5,7 @@ mod model;
 use arqonbus_protocol::{ClientId, Direction, Position};
 
 use super::*;
-use crate::storage::suite::{self, Harness, Prompt};
+use crate::storage::suite::{self, Prompt};
 
 /// A cap that no case but those about it comes near to.
 const CAP: u64 = 1 << 20;
@@ -104,8 +104,8 @@ impl MemoryStore {
 
 #[test]
 fn it_passes_the_suite() {
-    let mut make = || Box::new(Prompt::new(store(&Arc::new(Budget::new(CAP)), 7), Some(CAP))) as Box<dyn Harness>;
-    suite::run(&mut make);
+    let keeps = suite::Keeps::Here { history_bytes_max: CAP };
+    suite::run(&mut || Box::new(Prompt::new(store(&Arc::new(Budget::new(CAP)), 7), keeps)));
 }
 
 #[test]

@@ -5,7 +5,9 @@
 
 mod bounds;
 mod dedup;
+mod elsewhere;
 mod groups;
+mod here;
 mod order;
 mod pages;
 mod prompt;
@@ -35,11 +37,8 @@ pub trait Harness {
     /// Lets time go on, for the store too.
     fn pass(&mut self, ms: u64);
 
-    /// The cap on the bytes of all history, 1 MiB or less; `None` for a store without one, which then is not asked about it.
-    fn history_bytes_max(&self) -> Option<u64>;
-
-    /// Whether logs are in the store's own process: then its status counts exactly what they hold, and to close one is to lose it.
-    fn is_local(&self) -> bool;
+    /// Where the store keeps its logs: some promises are of the one kind only.
+    fn keeps(&self) -> Keeps;
 
     /// See [`Store::durability`](super::Store::durability).
     fn durability(&self, settings: &LogSettings) -> Durability;
@@ -71,6 +70,9 @@ pub trait Harness {
     /// Asks about a work group, and waits for the answer; `None` where the store has no groups.
     fn group(&mut self, ask: &mut GroupQuestion<'_>) -> Option<Result<GroupAnswer, StoreError>>;
 
+    /// See [`Store::close`](super::Store::close).
+    fn close(&mut self, topic: &Topic);
+
     /// See [`Store::is_forgettable`](super::Store::is_forgettable).
     fn is_forgettable(&mut self, topic: &Topic) -> bool;
 
@@ -81,6 +83,18 @@ pub trait Harness {
     fn status(&self) -> StorageStatus;
 }
 
+/// Where a store keeps its logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeps {
+    /// In its own process: its status is exact at any time, and to close a log is to lose it.
+    Here {
+        /// The cap on the bytes of all history, 1 MiB or less.
+        history_bytes_max: u64,
+    },
+    /// In a server, for other nodes too: its status is what it saw last, and a log that is closed is kept.
+    Elsewhere,
+}
+
 /// One question about a work group.
 pub type GroupQuestion<'a> = dyn FnMut(&mut dyn GroupStore, Moment, Ticket) -> Progress<GroupAnswer> + 'a;
 
@@ -88,19 +102,19 @@ pub type GroupQuestion<'a> = dyn FnMut(&mut dyn GroupStore, Moment, Ticket) -> P
 pub type Case = fn(&mut dyn Harness);
 
 macro_rules! cases {
-    ($($module:ident: $($case:ident)*;)*) => {
-        /// Every case by its name.
-        pub const CASES: &[(&str, Case)] = &[$($((stringify!($case), $module::$case)),*),*];
+    ($(#[$about:meta])* $name:ident: $($module:ident: $($case:ident)*;)*) => {
+        $(#[$about])*
+        const $name: &[(&str, Case)] = &[$($((stringify!($case), $module::$case)),*),*];
     };
 }
 
 cases! {
+    /// What every store must do.
+    OF_EVERY_STORE:
     order: seqs_count_up_without_holes_and_bodies_carry_them a_new_log_is_empty opening_again_keeps_the_log topics_do_not_touch_each_other
         epochs_never_repeat delete_ends_the_epoch_and_all_it_held an_entry_is_read_as_it_was_answered;
     bounds: no_more_messages_than_allowed_and_no_fewer nothing_older_than_allowed no_more_bytes_than_allowed
-        an_entry_over_all_bytes_allowed_is_not_held new_settings_apply_at_once a_log_of_nothing_counts_on_and_holds_nothing
-        status_counts_what_is_held a_sweep_gives_up_what_is_too_old forgettable_only_where_nothing_is_held_or_remembered
-        all_history_stays_under_the_cap the_largest_log_gives_first_for_the_cap;
+        an_entry_over_all_bytes_allowed_is_not_held new_settings_apply_at_once a_log_of_nothing_counts_on_and_holds_nothing;
     pages: reading_an_empty_log forward_pages_cover_exactly backward_pages_cover_exactly bounds_by_seq bounds_by_time
         a_clock_set_back_loses_and_repeats_nothing a_page_ends_at_its_bytes_but_gives_one;
     dedup: the_same_again_is_a_duplicate the_same_id_with_another_content_is_a_conflict without_a_fingerprint_all_is_stored
@@ -112,19 +126,43 @@ cases! {
         groups_do_not_touch_each_other a_log_with_a_group_is_not_forgotten;
 }
 
-/// Runs every case on a fresh harness; gives the names of those that failed, each with why.
-pub fn failures(make: &mut dyn FnMut() -> Box<dyn Harness>) -> Vec<(&'static str, String)> {
-    CASES.iter().filter_map(|(name, case)| failure(*case, make).map(|why| (*name, why))).collect()
+cases! {
+    /// What a store must do that keeps its logs itself.
+    OF_ONE_THAT_KEEPS_HERE:
+    here: status_counts_what_is_held a_sweep_gives_up_what_is_too_old forgettable_only_where_nothing_is_held_or_remembered
+        all_history_stays_under_the_cap the_largest_log_gives_first_for_the_cap;
 }
 
-/// Runs every case on a fresh harness.
+cases! {
+    /// What a store must do whose logs are in a server.
+    OF_ONE_THAT_KEEPS_ELSEWHERE:
+    elsewhere: status_counts_what_was_seen_last what_is_too_old_is_not_counted_once_it_was_looked_for
+        what_is_forgotten_here_is_kept_there_and_goes_on;
+}
+
+/// The cases that a store of this kind is asked, by their names.
+pub fn cases(keeps: Keeps) -> impl Iterator<Item = &'static (&'static str, Case)> {
+    let others = match keeps {
+        Keeps::Here { .. } => OF_ONE_THAT_KEEPS_HERE,
+        Keeps::Elsewhere => OF_ONE_THAT_KEEPS_ELSEWHERE,
+    };
+    OF_EVERY_STORE.iter().chain(others)
+}
+
+/// Runs every case that is asked of such a store on a fresh harness; gives the names of those that failed, each with why.
+pub fn failures(make: &mut dyn FnMut() -> Box<dyn Harness>) -> Vec<(&'static str, String)> {
+    let keeps = make().keeps();
+    cases(keeps).filter_map(|(name, case)| failure(*case, make).map(|why| (*name, why))).collect()
+}
+
+/// Runs every case that is asked of such a store on a fresh harness.
 ///
 /// # Panics
 /// Where any failed; the text names each.
 pub fn run(make: &mut dyn FnMut() -> Box<dyn Harness>) {
     let failures = failures(make);
     let list: String = failures.iter().map(|(name, why)| format!("\n{name}: {why}")).collect();
-    assert!(failures.is_empty(), "{} of {} cases failed:{list}", failures.len(), CASES.len());
+    assert!(failures.is_empty(), "{} cases failed:{list}", failures.len());
 }
 
 fn failure(case: Case, make: &mut dyn FnMut() -> Box<dyn Harness>) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use arqonbus_protocol::{ClientId, Durability, StorageStatus, Topic};
 
-use super::{GroupQuestion, Harness};
+use super::{GroupQuestion, Harness, Keeps};
 use crate::clock::Moment;
 use crate::storage::{Appended, Entry, Fingerprint, GroupAnswer, LogSettings, LogState, Page, Progress, ReadRange, Store, StoreError, Ticket};
 
@@ -13,13 +13,13 @@ pub struct Prompt<S> {
     now: Moment,
     asked: u64,
     topics: u64,
-    history_bytes_max: Option<u64>,
+    keeps: Keeps,
 }
 
 impl<S: Store> Prompt<S> {
-    /// Drives `store`, which keeps all history under `history_bytes_max` where it has such a cap.
-    pub fn new(store: S, history_bytes_max: Option<u64>) -> Self {
-        Self { store, now: Moment(1_000), asked: 0, topics: 0, history_bytes_max }
+    /// Drives `store`, which keeps its logs there.
+    pub fn new(store: S, keeps: Keeps) -> Self {
+        Self { store, now: Moment(1_000), asked: 0, topics: 0, keeps }
     }
 
     fn ticket(&mut self) -> Ticket {
@@ -45,12 +45,8 @@ impl<S: Store> Harness for Prompt<S> {
         self.now = self.now.plus_ms(ms);
     }
 
-    fn history_bytes_max(&self) -> Option<u64> {
-        self.history_bytes_max
-    }
-
-    fn is_local(&self) -> bool {
-        true
+    fn keeps(&self) -> Keeps {
+        self.keeps
     }
 
     fn durability(&self, settings: &LogSettings) -> Durability {
@@ -80,6 +76,10 @@ impl<S: Store> Harness for Prompt<S> {
     fn group(&mut self, ask: &mut GroupQuestion<'_>) -> Option<Result<GroupAnswer, StoreError>> {
         let (ticket, now) = (self.ticket(), self.now);
         Some(answer(ask(self.store.groups()?, now, ticket)))
+    }
+
+    fn close(&mut self, topic: &Topic) {
+        self.store.close(topic);
     }
 
     fn is_forgettable(&mut self, topic: &Topic) -> bool {

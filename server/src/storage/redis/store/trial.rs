@@ -11,7 +11,7 @@ use super::{Bus, Engine, Link, Means, RedisStore};
 use crate::clock::{Clock, Moment};
 use crate::config;
 use crate::hash::Homes;
-use crate::storage::suite::{GroupQuestion, Harness};
+use crate::storage::suite::{GroupQuestion, Harness, Keeps};
 use crate::storage::{
     Answer, Appended, Budget, Entry, Fingerprint, GroupAnswer, LogSettings, LogState, MemoryStore, Page, Progress, ReadRange, Store, StoreError,
     Ticket, Told,
@@ -105,12 +105,8 @@ impl Harness for Trial {
         self.now.fetch_add(ms, Relaxed);
     }
 
-    fn history_bytes_max(&self) -> Option<u64> {
-        None
-    }
-
-    fn is_local(&self) -> bool {
-        false
+    fn keeps(&self) -> Keeps {
+        Keeps::Elsewhere
     }
 
     fn durability(&self, settings: &LogSettings) -> Durability {
@@ -170,6 +166,10 @@ impl Harness for Trial {
                 answer
             }
         })
+    }
+
+    fn close(&mut self, topic: &Topic) {
+        self.store.close(topic);
     }
 
     fn is_forgettable(&mut self, topic: &Topic) -> bool {

@@ -17,6 +17,7 @@ impl Broken {
 impl GroupStore for Broken {
     fn open_group(&mut self, of: &GroupId, begin: GroupBegin, settings: &GroupSettings, now: Moment, ticket: Ticket) -> Progress<GroupOpened> {
         let (mut settings, of) = (*settings, self.of(of));
+        self.grouped.insert(of.topic);
         match self.fault {
             Fault::NothingIsDead => settings.deliveries_max = 0,
             Fault::PendsWithoutBound => settings.pending_max = usize::MAX,
