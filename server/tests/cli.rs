@@ -246,6 +246,22 @@ fn exit_codes_say_what_went_wrong() {
     end(mute);
 }
 
+#[test]
+fn only_commands_that_speak_to_a_bus_take_its_address() {
+    for command in ["serve", "config", "config show", "schema", "completions"] {
+        let words: Vec<&str> = command.split(' ').collect();
+        let (code, help, _) = run(&[&words[..], &["--help"]].concat());
+        assert!(code == Some(0) && !["--url", "--token", "--timeout"].iter().any(|flag| help.contains(flag)), "{command}: {help}");
+        let (code, _, err) = run(&[&words[..], &["--url", "ws://127.0.0.1:9100"]].concat());
+        assert!(code == Some(2) && err.contains("--url"), "{command}: {code:?} {err}");
+    }
+    for command in ["pub", "sub", "request", "reply", "history", "rooms", "members", "status", "ping", "bench", "bench fan-out"] {
+        let words: Vec<&str> = command.split(' ').collect();
+        let (_, help, _) = run(&[&words[..], &["--help"]].concat());
+        assert!(help.contains("Connection:\n      --url <URL>"), "{command}: {help}");
+    }
+}
+
 /// Topics live in different parts of the bus, and their refusals come from there.
 #[test]
 fn without_acks_refusals_are_told_wherever_the_topic_lives() {

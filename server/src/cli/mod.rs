@@ -24,13 +24,12 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use exit::Failure;
+use remote::Remotely;
 
 /// A small, sharp, reliable message bus over WebSocket.
 #[derive(Debug, Parser)]
 #[command(name = "arqonbus", version, max_term_width = 120, subcommand_required = true, arg_required_else_help = true, after_help = AFTER_HELP)]
 struct Cli {
-    #[command(flatten)]
-    remote: remote::Remote,
     #[command(subcommand)]
     command: Command,
 }
@@ -48,25 +47,25 @@ enum Command {
     /// Run the bus.
     Serve(serve::ServeArgs),
     /// Publish messages.
-    Pub(publish::PubArgs),
+    Pub(Remotely<publish::PubArgs>),
     /// Print what is published to topics.
-    Sub(subscribe::SubArgs),
+    Sub(Remotely<subscribe::SubArgs>),
     /// Send a request and print the reply.
-    Request(request::RequestArgs),
+    Request(Remotely<request::RequestArgs>),
     /// Answer requests.
-    Reply(request::ReplyArgs),
+    Reply(Remotely<request::ReplyArgs>),
     /// Print what a topic holds.
-    History(history::HistoryArgs),
+    History(Remotely<history::HistoryArgs>),
     /// List rooms, or the channels of one.
-    Rooms(listing::RoomsArgs),
+    Rooms(Remotely<listing::RoomsArgs>),
     /// List who is joined to a topic.
-    Members(listing::MembersArgs),
+    Members(Remotely<listing::MembersArgs>),
     /// Show how the bus is.
-    Status(status::StatusArgs),
+    Status(Remotely<status::StatusArgs>),
     /// Measure the way to the bus and back.
-    Ping(status::PingArgs),
+    Ping(Remotely<status::PingArgs>),
     /// Load a bus and say what it did.
-    Bench(bench::BenchArgs),
+    Bench(Remotely<bench::BenchArgs>),
     /// Show, check or describe the configuration.
     Config(config::ConfigArgs),
     /// Print the schema of the wire.
@@ -97,19 +96,18 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    let remote = &cli.remote;
     match cli.command {
         Command::Serve(args) => serve::run(&args),
-        Command::Pub(args) => remote.run(async |client| publish::run(&args, &client).await),
-        Command::Sub(args) => remote.run(async |client| subscribe::run(&args, &client).await),
-        Command::Request(args) => remote.run(async |client| request::run(&args, &client).await),
-        Command::Reply(args) => remote.run(async |client| request::run_reply(&args, &client).await),
-        Command::History(args) => remote.run(async |client| history::run(&args, &client).await),
-        Command::Rooms(args) => remote.run(async |client| listing::run_rooms(&args, &client).await),
-        Command::Members(args) => remote.run(async |client| listing::run_members(&args, &client).await),
-        Command::Status(args) => remote.run(async |client| status::run(&args, &client).await),
-        Command::Ping(args) => remote.run(async |client| status::run_ping(&args, &client).await),
-        Command::Bench(args) => remote.run(async |client| bench::run(&args, remote, &client).await),
+        Command::Pub(Remotely { args, remote }) => remote.run(async |client| publish::run(&args, &client).await),
+        Command::Sub(Remotely { args, remote }) => remote.run(async |client| subscribe::run(&args, &client).await),
+        Command::Request(Remotely { args, remote }) => remote.run(async |client| request::run(&args, &client).await),
+        Command::Reply(Remotely { args, remote }) => remote.run(async |client| request::run_reply(&args, &client).await),
+        Command::History(Remotely { args, remote }) => remote.run(async |client| history::run(&args, &client).await),
+        Command::Rooms(Remotely { args, remote }) => remote.run(async |client| listing::run_rooms(&args, &client).await),
+        Command::Members(Remotely { args, remote }) => remote.run(async |client| listing::run_members(&args, &client).await),
+        Command::Status(Remotely { args, remote }) => remote.run(async |client| status::run(&args, &client).await),
+        Command::Ping(Remotely { args, remote }) => remote.run(async |client| status::run_ping(&args, &client).await),
+        Command::Bench(Remotely { args, remote }) => remote.run(async |client| bench::run(&args, &remote, &client).await),
         Command::Config(args) => config::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Completions { shell } => {

@@ -25,6 +25,15 @@ pub(super) struct Remote {
     timeout: Duration,
 }
 
+/// The arguments of a command that speaks to a bus, and where that is. The other commands have no use for it, and do not take it.
+#[derive(Debug, Args)]
+pub(super) struct Remotely<A: Args> {
+    #[command(flatten)]
+    pub(super) args: A,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
+
 /// Reads seconds, also parts of one.
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().ok().filter(|seconds| (0.001..=86_400.0).contains(seconds));
