@@ -100,6 +100,17 @@ impl Bus {
         panic!("{topic} never had {count} members");
     }
 
+    /// Waits until a benchmark has somebody in its topic.
+    fn await_bench(&self) {
+        for _ in 0..200 {
+            let out = self.ok(&["rooms", "bench", "--json"]);
+            if out.lines().any(|line| serde_json::from_str::<Value>(line).unwrap()["members"] != 0) {
+                return;
+            }
+        }
+        panic!("no benchmark ever had its topic");
+    }
+
     /// The status of an HTTP answer of the operator's listener.
     fn admin(&self, path: &str) -> String {
         let mut socket = TcpStream::connect(self.announced["admin"].as_str().unwrap()).unwrap();
@@ -301,6 +312,24 @@ fn the_configuration_and_the_schema_are_printed() {
     }
     assert!(run(&["completions", "bash"]).1.contains("arqonbus"));
     assert!(run(&["--help"]).1.contains("arqonbus pub science:explore"));
+}
+
+#[test]
+fn an_interrupted_benchmark_leaves_nothing_behind() {
+    let bus = Bus::start(&[]);
+    for what in [
+        "bench fan-out --subscribers 5 --messages 100000000",
+        "bench fan-in --publishers 5 --messages 100000000",
+        "bench latency --subscribers 2 --messages 100000000",
+        "bench idle --connections 5 --hold 600",
+    ] {
+        let child = bus.spawn(&what.split(' ').collect::<Vec<_>>());
+        bus.await_bench();
+        signal("-INT", child.id());
+        let (code, _, err) = parts(&end(child));
+        assert_eq!(code, Some(130), "{what}: {err}");
+        assert_eq!(bus.ok(&["rooms", "bench", "--json"]), "", "{what}");
+    }
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Members(Remotely { args, remote }) => remote.run(async |client| listing::run_members(&args, &client).await),
         Command::Status(Remotely { args, remote }) => remote.run(async |client| status::run(&args, &client).await),
         Command::Ping(Remotely { args, remote }) => remote.run(async |client| status::run_ping(&args, &client).await),
-        Command::Bench(Remotely { args, remote }) => remote.run(async |client| bench::run(&args, &remote, &client).await),
+        Command::Bench(Remotely { args, remote }) => bench::run(&args, &remote),
         Command::Config(args) => config::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Completions { shell } => {

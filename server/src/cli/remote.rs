@@ -53,6 +53,15 @@ impl Remote {
 
     /// Connects, lets `work` work, and drains. Ctrl-C and SIGTERM end the work, a second one also the drain.
     pub(super) fn run(&self, work: impl AsyncFnOnce(Client) -> Result<(), Failure>) -> Result<(), Failure> {
+        self.run_and_clear(work, async |_| {})
+    }
+
+    /// The same; `clear` comes between the work, however that ended, and the drain.
+    pub(super) fn run_and_clear(
+        &self,
+        work: impl AsyncFnOnce(Client) -> Result<(), Failure>,
+        clear: impl AsyncFnOnce(&Client),
+    ) -> Result<(), Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let result = runtime.block_on(async {
             let mut signals = Signals::listen()?;
@@ -68,7 +77,7 @@ impl Remote {
             };
             tokio::select! {
                 () = signals.next() => Err(Failure::Interrupted),
-                () = client.drain() => result,
+                () = async { clear(&client).await; client.drain().await } => result,
             }
         });
         // A read of standard input that nobody waits for any more would hold an orderly end back.

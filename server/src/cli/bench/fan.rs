@@ -71,7 +71,7 @@ async fn run(stage: &Stage<'_>, publishers: Vec<Client>, subscribers: usize, loa
     drop(progress);
     let mut publishing = JoinSet::new();
     for publisher in publishers {
-        publishing.spawn(publish(publisher, stage.topic, load));
+        publishing.spawn(publish(publisher, stage.topic(), load));
     }
     let (acked, all_us) = timed(&stage.clock, async {
         let (acked, acked_us) = timed(&stage.clock, all(publishing)).await;

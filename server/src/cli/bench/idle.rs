@@ -29,7 +29,7 @@ pub(super) async fn run(args: &IdleArgs, stage: &Stage<'_>, client: &Client) -> 
     let mut subscriptions = Vec::with_capacity(clients.len());
     let (joined, joining_us) = timed(&stage.clock, async {
         for client in &clients {
-            subscriptions.push(client.join(stage.topic.to_string()).await?);
+            subscriptions.push(client.join(stage.topic().to_string()).await?);
         }
         Ok::<_, Failure>(())
     })

@@ -53,7 +53,7 @@ pub(super) async fn run(args: &LatencyArgs, stage: &Stage<'_>, client: &Client) 
 
 /// Publishes at the rate; each message carries the moment at which it was due, so that a publisher that is held up hides nothing.
 async fn publish(args: &LatencyArgs, stage: &Stage<'_>, client: &Client) -> Result<(), Failure> {
-    let topic = stage.topic.to_string();
+    let topic = stage.topic().to_string();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let (began, mut sent) = (stage.clock.micros(), 0);

@@ -6,6 +6,7 @@ mod latency;
 mod progress;
 mod report;
 
+use std::cell::{OnceCell, RefCell};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -52,18 +53,20 @@ enum What {
     Idle(idle::IdleArgs),
 }
 
-/// Runs it.
-pub(super) async fn run(args: &BenchArgs, remote: &Remote, client: &Client) -> Result<(), Failure> {
-    let stage = Stage { remote, clock: Clock::start(), topic: own_topic(client)? };
+/// Runs it, and leaves nothing behind, also where it is interrupted.
+pub(super) fn run(args: &BenchArgs, remote: &Remote) -> Result<(), Failure> {
+    let stage = Stage { remote, clock: Clock::start(), topic: OnceCell::new(), clients: RefCell::default() };
+    remote.run_and_clear(async |client| measure(args, &stage, &client).await, async |client| stage.clear(client).await)
+}
+
+async fn measure(args: &BenchArgs, stage: &Stage<'_>, client: &Client) -> Result<(), Failure> {
+    stage.begin(client)?;
     let report = match &args.what {
-        What::FanOut(args) => fan::out(args, &stage, client).await,
-        What::FanIn(args) => fan::within(args, &stage, client).await,
-        What::Latency(args) => latency::run(args, &stage, client).await,
-        What::Idle(args) => idle::run(args, &stage, client).await,
+        What::FanOut(args) => fan::out(args, stage, client).await?,
+        What::FanIn(args) => fan::within(args, stage, client).await?,
+        What::Latency(args) => latency::run(args, stage, client).await?,
+        What::Idle(args) => idle::run(args, stage, client).await?,
     };
-    // It may never have come to be.
-    drop(client.delete_channel(stage.topic.to_string()).await);
-    let report = report?;
     Ok(output::text(&if args.json { report.json() } else { report.table() })?)
 }
 
@@ -71,19 +74,38 @@ pub(super) async fn run(args: &BenchArgs, remote: &Remote, client: &Client) -> R
 struct Stage<'a> {
     remote: &'a Remote,
     clock: Clock,
-    topic: Topic,
-}
-
-/// A topic that nobody else uses: named after this connection.
-fn own_topic(client: &Client) -> Result<Topic, Failure> {
-    let identity = client.identity().ok_or_else(|| Failure::CannotConnect("not connected".into()))?;
-    Ok(format!("bench:{}", identity.client).parse().expect("a client id is a name"))
+    /// A topic that nobody else uses.
+    topic: OnceCell<Topic>,
+    /// All connections beside the first.
+    clients: RefCell<Vec<Client>>,
 }
 
 /// Sockets that are opened at the same time: more than a listener holds in its backlog would be refused.
 const OPENING_MAX: usize = 64;
 
 impl Stage<'_> {
+    /// Names the topic after the first connection.
+    fn begin(&self, client: &Client) -> Result<(), Failure> {
+        let identity = client.identity().ok_or_else(|| Failure::CannotConnect("not connected".into()))?;
+        let topic = format!("bench:{}", identity.client).parse().expect("a client id is a name");
+        self.topic.set(topic).expect("a stage begins once");
+        Ok(())
+    }
+
+    fn topic(&self) -> Topic {
+        *self.topic.get().expect("it has begun")
+    }
+
+    /// Closes the other connections, whose publishes would make the topic anew, then deletes it.
+    async fn clear(&self, client: &Client) {
+        let closing: JoinSet<()> = self.clients.take().into_iter().map(|client| async move { client.close().await }).collect();
+        closing.join_all().await;
+        if let Some(topic) = self.topic.get() {
+            // It may never have come to be.
+            drop(client.delete_channel(topic.to_string()).await);
+        }
+    }
+
     /// Opens so many more connections.
     async fn connect(&self, count: usize) -> Result<Vec<Client>, Failure> {
         let progress = Progress::start("connecting", count as u64);
@@ -93,7 +115,9 @@ impl Stage<'_> {
                 opening.spawn(self.remote.builder().connect());
             }
             let Some(opened) = opening.join_next().await else { break };
-            clients.push(joined(opened)??);
+            let client = joined(opened)??;
+            self.clients.borrow_mut().push(client.clone());
+            clients.push(client);
             progress.add(1);
         }
         Ok(clients)
@@ -103,7 +127,7 @@ impl Stage<'_> {
     async fn subscribe(&self, count: usize) -> Result<Vec<Subscription>, Failure> {
         let mut subscriptions = Vec::with_capacity(count);
         for client in self.connect(count).await? {
-            subscriptions.push(client.join(self.topic.to_string()).await?);
+            subscriptions.push(client.join(self.topic().to_string()).await?);
         }
         Ok(subscriptions)
     }
