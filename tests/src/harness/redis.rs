@@ -68,7 +68,7 @@ impl Redis {
     }
 
     async fn spawned(lines: &[&str], tls: Option<Tls>, login: Option<(&str, &str)>) -> Self {
-        let (scratch, port) = (Arc::new(Scratch::new()), free_port());
+        let (scratch, port) = (Arc::new(Scratch::in_memory()), free_port());
         let ports = match &tls {
             Some(tls) => format!("port 0\ntls-port {port}\n{}", tls.lines()),
             None => format!("port {port}\n"),
