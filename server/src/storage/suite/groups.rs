@@ -290,3 +290,20 @@ pub(super) fn a_log_with_a_group_is_not_forgotten(harness: &mut dyn Harness) {
     assert_eq!(group.settle(ANN, &[1], &AGAIN).not_held, [] as [u64; 0], "what is pending outlives the log's own hold on it");
     assert_eq!(group.take(ANN), [(1, 2)]);
 }
+
+/// More than a store would take in one step: claims whose answers were lost leave a holder with any number.
+pub(super) fn all_that_a_holder_has_comes_back_however_much(harness: &mut dyn Harness) {
+    let mut log = Subject::open(harness, &ROOMY);
+    let settings = GroupSettings { pending_max: 10_000, ..EASY };
+    let Some((mut group, _)) = Group::open(&mut log, GroupBegin::Head, &settings) else { return };
+    let jobs = 4_100;
+    for seq in 1..=jobs {
+        group.log.append("1");
+        if seq % 100 == 0 {
+            assert_eq!(group.take(ANN).len(), 100);
+        }
+    }
+    let freed = group.free(Whose::Of(ANN));
+    assert_eq!(freed.held, (1..=jobs).map(|seq| (ANN, seq)).collect::<Vec<_>>());
+    assert_eq!(group.take(BEN), (1..=100).map(|seq| (seq, 2)).collect::<Vec<_>>());
+}

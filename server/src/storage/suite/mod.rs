@@ -123,7 +123,7 @@ cases! {
         what_came_back_is_given_first_in_order_and_counts_on what_is_held_too_long_comes_back_and_not_before what_is_put_off_rests_for_that_long
         only_its_holder_settles_a_job after_so_many_deliveries_a_job_is_dead a_group_begins_where_it_is_told_and_then_goes_on
         past_the_bound_of_what_is_pending_nothing_new_is_given a_trimmed_past_is_told_once a_group_ends_when_it_is_forgotten_and_with_its_log
-        groups_do_not_touch_each_other a_log_with_a_group_is_not_forgotten;
+        groups_do_not_touch_each_other a_log_with_a_group_is_not_forgotten all_that_a_holder_has_comes_back_however_much;
 }
 
 cases! {

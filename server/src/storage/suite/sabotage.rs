@@ -267,6 +267,7 @@ const TABLE: &[(Fault, &[&str])] = &[
     (Fault::NothingRests, &["what_is_put_off_rests_for_that_long"]),
     (Fault::NothingIsDead, &["after_so_many_deliveries_a_job_is_dead"]),
     (Fault::KeepsJobsOfTheGone, &["what_came_back_is_given_first_in_order_and_counts_on", "what_is_done_is_given_to_nobody"]),
+    (Fault::KeepsJobsOfTheGone, &["all_that_a_holder_has_comes_back_however_much"]),
     (Fault::HoldsForEver, &["what_is_held_too_long_comes_back_and_not_before", "what_is_put_off_rests_for_that_long"]),
     (Fault::HoldsTooShortly, &["what_is_held_too_long_comes_back_and_not_before", "what_is_put_off_rests_for_that_long"]),
     (Fault::AnybodySettles, &["only_its_holder_settles_a_job"]),

@@ -187,9 +187,22 @@ impl Engine {
     /// Answers questions about the groups of one log. What may have been done is not asked again: jobs would be given out twice, and who has them would
     /// not know.
     async fn groups(&self, part: GroupPart) -> Result<Answers, Failure> {
+        let mut answers = self.groups_call(&part).await?;
+        while let Some(mut rest) = part.rest(&answers) {
+            rest.epoch = self.epochs.fetch_add(1, Relaxed);
+            match self.groups_call(&rest).await {
+                Ok(more) => answers.add(more),
+                // What is left comes back by its time-out.
+                Err(_) => break,
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn groups_call(&self, part: &GroupPart) -> Result<Answers, Failure> {
         let batch = if self.caller.is_cluster { format!("{}/{}", self.caller.node, self.batches.fetch_add(1, Relaxed)) } else { String::new() };
-        let answer = self.run_while(|| self.caller.groups(&self.library, &part, &batch), is_sure).await?;
-        self.caller.answers(answer, &part).ok_or_else(unreadable)
+        let answer = self.run_while(|| self.caller.groups(&self.library, part, &batch), is_sure).await?;
+        self.caller.answers(answer, part).ok_or_else(unreadable)
     }
 
     async fn open(&self, look: &Look) -> Result<Ends, Failure> {

@@ -12,6 +12,9 @@ use crate::storage::{DeadJob, Failed, Forgetting, GroupBegin, GroupSettings, Hol
 /// What the holder that leads to the dead letters is called, on every node: the letter that one has stored is stored for all.
 const DEAD: &str = "dead";
 
+/// Jobs that one question takes or gives at most, as `groups.lua` says.
+const JOBS_AT_ONCE: usize = 1_000;
+
 /// One question about a group of a log.
 #[derive(Debug, Clone)]
 pub(super) enum Question {
@@ -81,6 +84,8 @@ pub(super) enum Reply {
     },
     /// Only what holders of this node held is named.
     Freed {
+        /// Whether the holder may have more.
+        more: bool,
         held: Vec<(Holder, u64)>,
         others: u64,
     },
@@ -95,6 +100,45 @@ pub(super) struct Answers {
     pub(super) standings: Vec<Standing>,
     /// In the order of the questions.
     pub(super) replies: Vec<Reply>,
+}
+
+impl GroupPart {
+    /// Asks once more for holders that held more than one answer takes; nothing where none does.
+    pub(super) fn rest(&self, answers: &Answers) -> Option<Self> {
+        let asked = self.questions.iter().zip(&answers.replies);
+        let left = asked.filter(|(_, reply)| matches!(reply, Reply::Freed { more: true, .. }));
+        let questions: Vec<_> = left.map(|(asked, _)| asked.clone()).collect();
+        let (topic, settings, groups) = (self.topic, self.settings.clone(), self.groups.clone());
+        (!questions.is_empty()).then_some(Self { topic, settings, epoch: self.epoch, follows: self.follows, groups, questions })
+    }
+}
+
+impl Question {
+    /// The most jobs that it may take, give or settle: what it costs the server.
+    pub(super) fn jobs_max(&self) -> usize {
+        match self {
+            Self::Open(_) | Self::Forget => 1,
+            Self::Claim(_, want) => want.jobs.clamp(1, JOBS_AT_ONCE),
+            Self::Settle { seqs, .. } => seqs.len(),
+            Self::Free(_) => JOBS_AT_ONCE,
+        }
+    }
+}
+
+impl Answers {
+    /// Adds what [`GroupPart::rest`] was answered.
+    pub(super) fn add(&mut self, rest: Self) {
+        self.standings = rest.standings;
+        let mut more_of_it = rest.replies.into_iter();
+        for reply in &mut self.replies {
+            let Reply::Freed { more: more @ true, held, others } = reply else { continue };
+            let Some(Reply::Freed { more: still, held: then, others: elsewhere }) = more_of_it.next() else { return };
+            *more = still;
+            held.extend(then);
+            held.sort_unstable_by_key(|(_, seq)| *seq);
+            *others += elsewhere;
+        }
+    }
 }
 
 impl Caller {
@@ -194,12 +238,13 @@ impl Caller {
             }
             Question::Settle { .. } => Reply::Settled { not_held: values.map(number).collect::<Option<_>>()? },
             Question::Free(_) => {
+                let more = number(values.next()?)? == 1;
                 let freed: Vec<(Bytes, u64)> =
                     chunks(Value::Array(values.collect()))?.map(|[holder, seq]| Some((bulk(holder)?, number(seq)?))).collect::<Option<_>>()?;
                 let own = |(name, seq): &(Bytes, u64)| Some((self.own_holder(std::str::from_utf8(name).ok()?)?, *seq));
                 let mut held: Vec<(Holder, u64)> = freed.iter().filter_map(own).collect();
                 held.sort_unstable_by_key(|(_, seq)| *seq);
-                Reply::Freed { others: (freed.len() - held.len()) as u64, held }
+                Reply::Freed { more, others: (freed.len() - held.len()) as u64, held }
             }
             Question::Forget => Reply::Forgotten(match number(values.next()?)? {
                 0 => Forgetting::Used,

@@ -15,8 +15,9 @@ use crate::storage::{
     Progress, Settled, StoreError, Ticket, Told, Want, Whose,
 };
 
-/// Questions of one batch, and the bytes of jobs that they may ask for together: Redis serves nobody else while it answers.
+/// Questions of one batch, and the jobs and their bytes that they may be about together: Redis serves nobody else while it answers.
 const QUESTIONS_MAX: usize = 256;
+const JOBS_MAX: usize = 4_000;
 const JOBS_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Milliseconds for which the word that a group was deleted may be on its way.
 const GONE_MS: u64 = 500;
@@ -63,10 +64,11 @@ impl Groups {
     /// Takes the next questions onto the wire; those of one log share a part.
     fn load(&mut self) {
         let mut at: Map<Topic, usize> = Map::default();
-        let (mut questions, mut bytes) = (0, 0);
+        let (mut questions, mut jobs, mut bytes) = (0, 0, 0);
         while let Some(next) = self.gathering.front() {
+            jobs += next.question.jobs_max();
             bytes += if let Question::Claim(_, want) = &next.question { want.bytes } else { 0 };
-            if questions == QUESTIONS_MAX || (questions > 0 && bytes > JOBS_BYTES_MAX) {
+            if questions == QUESTIONS_MAX || (questions > 0 && (jobs > JOBS_MAX || bytes > JOBS_BYTES_MAX)) {
                 break;
             }
             questions += 1;
@@ -205,7 +207,7 @@ impl RedisStore {
                 GroupAnswer::Claimed(Claimed { gap, jobs, dead, more, state })
             }
             Reply::Settled { not_held } => GroupAnswer::Settled(Settled { not_held, state }),
-            Reply::Freed { held, others } => GroupAnswer::Freed(Freed { held, others, state }),
+            Reply::Freed { held, others, .. } => GroupAnswer::Freed(Freed { held, others, state }),
             Reply::Forgotten(forgetting) => {
                 if let Some(groups) = self.groups.open.get_mut(&of.topic).filter(|_| forgetting != Forgetting::Used) {
                     groups.remove(&of.group);

@@ -4,12 +4,12 @@
 -- ARGV  node, publish command, who deleted it
 
 redis.register_function('arqonbus_delete_VERSION', function(KEYS, ARGV)
-  redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+  redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
   for _, name in ipairs(redis.call('SMEMBERS', KEYS[6])) do
     local group = string.sub(KEYS[6], 1, -2) .. ':' .. name
-    redis.call('DEL', group, group .. ':jobs', group .. ':order', group .. ':held')
+    redis.call('UNLINK', group, group .. ':jobs', group .. ':order', group .. ':held')
   end
-  redis.call('DEL', KEYS[6])
+  redis.call('UNLINK', KEYS[6])
   redis.call(ARGV[2], KEYS[5], table.concat({ 'd', ARGV[1], ARGV[3] }, ' '))
   return redis.status_reply('OK')
 end)

@@ -22,8 +22,9 @@ local SPENT, HELD = -2251799813685248, 2251799813685248
 local DEAD = 'dead'
 -- Dead jobs that one claim gives: each is published before it is settled.
 local DEAD_AT_ONCE = 32
--- Jobs that one look at what is due takes back: what is left is due at the next.
-local DUE_AT_ONCE = 1000
+-- Jobs that one question takes or gives: a server serves nobody else meanwhile, and Lua hands a command 8,000 arguments at most. What is left is
+-- asked for again.
+local JOBS_AT_ONCE = 1000
 -- Milliseconds for which a group outlives what its settings say, so that a node has time to forget it, and to tell.
 local GROUP_GRACE_MS = 3600000
 -- Milliseconds by which a busy node may be late to say that it has members.
@@ -109,7 +110,7 @@ local function follow(log, group, before_first)
   end
   if group.is_lost or (group.epoch ~= log.epoch and group.cursor > log.start) then
     -- What was pending names messages that this log does not hold.
-    redis.call('DEL', group.jobs, group.order, group.held)
+    redis.call('UNLINK', group.jobs, group.order, group.held)
     group.cursor, group.bytes, group.pending = before_first, 0, 0
   elseif group.epoch ~= log.epoch then
     -- The new epoch began after all that was given out: those are the same messages, and what is pending stays so.
@@ -195,16 +196,21 @@ local function claim_free(group, want, given, reply)
   if #seqs == 0 then
     return true
   end
-  local bodies = bodies_of(group, seqs)
+  local taken, is_empty = {}, true
   for i, job in ipairs(read_records(group, seqs)) do
     if not takes(want, job.bytes) then
-      return false
+      is_empty = false
+      break
     end
     job.deliveries = job.deliveries + 1
-    given[#given + 1] = { seqs[i], job }
-    reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = number(seqs[i]), job.deliveries, bodies[i]
+    taken[i], given[i] = seqs[i], { seqs[i], job }
   end
-  return true
+  -- Only of those that are taken: the others may be many, and large.
+  local bodies = #taken > 0 and bodies_of(group, taken) or {}
+  for i, one in ipairs(given) do
+    reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = number(one[1]), one[2].deliveries, bodies[i]
+  end
+  return is_empty
 end
 
 -- The messages of one entry, each with the line before it. A busy group takes an entry in many parts: the last ones are kept as they were cut.
@@ -258,7 +264,7 @@ local function claim_new(log, group, want, given, reply)
 end
 
 local function claim(log, group, known, before_first, holder, jobs, bytes)
-  local want = { jobs = number(jobs), bytes = number(bytes), given = 0 }
+  local want = { jobs = math.min(number(jobs), JOBS_AT_ONCE), bytes = number(bytes), given = 0 }
   if not group.epoch then
     if not known.may_begin then
       return { 0, 'gone', {}, {} }
@@ -354,16 +360,18 @@ local function settle(log, group, holder, epoch, outcome, delay_ms, reason, text
   return not_held
 end
 
--- Takes back what is due, or what one holder has; gives who held what.
+-- Takes back what is due, or what one holder has; gives whether that holder may have more, and who held what. What else
+-- is due is so at the next look.
 local function free(log, group, holder)
-  local seqs, reply, given = {}, {}, {}
+  local seqs, given = {}, {}
   if holder == '' then
-    seqs = band(group, digits(HELD), digits(HELD + log.now), DUE_AT_ONCE)
+    seqs = band(group, digits(HELD), digits(HELD + log.now), JOBS_AT_ONCE)
   else
-    for i, member in ipairs(redis.call('ZRANGEBYLEX', group.held, '[' .. holder .. ':', '(' .. holder .. ';')) do
+    for i, member in ipairs(redis.call('ZRANGEBYLEX', group.held, '[' .. holder .. ':', '(' .. holder .. ';', 'LIMIT', 0, JOBS_AT_ONCE)) do
       seqs[i] = string.sub(member, #holder + 2)
     end
   end
+  local reply = { holder ~= '' and #seqs == JOBS_AT_ONCE and 1 or 0 }
   if #seqs == 0 then
     return reply
   end
@@ -387,7 +395,7 @@ local function forget(log, group)
   if forget_ms > 0 and log.now - group.used_at < forget_ms + LATE_MS then
     return { 0 }
   end
-  redis.call('DEL', group.meta, group.jobs, group.order, group.held)
+  redis.call('UNLINK', group.meta, group.jobs, group.order, group.held)
   redis.call('SREM', log.groups, group.name)
   group.epoch, group.pending, group.bytes = nil, 0, 0
   return { 1 }

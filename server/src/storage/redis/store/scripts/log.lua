@@ -138,7 +138,7 @@ local function begin(log, epoch)
     redis.call('XGROUP', 'CREATE', log.stream, '_', '$', 'MKSTREAM')
     redis.call('XGROUP', 'DESTROY', log.stream, '_')
     -- What they name is gone.
-    redis.call('DEL', log.ids[0], log.ids[1])
+    redis.call('UNLINK', log.ids[0], log.ids[1])
     log.half_from, log.former = 0, 0
   end
   log.start = log.head
