@@ -76,8 +76,8 @@ pub struct Redis {
     pub outage_bytes: u64,
     /// Replicas that must have a message before it is acknowledged; 0 for none.
     pub wait_replicas: u32,
-    /// Milliseconds to wait for them; then the outcome is unknown. Everything else that is asked of Redis waits as long, so at most 600: after 800
-    /// Redis counts as away.
+    /// Milliseconds to wait for them; then the outcome is unknown. What is published meanwhile waits too, so at most 600: a publisher is answered
+    /// within a second.
     pub wait_ms: u64,
     /// Milliseconds between two looks whether a topic has moved on unnoticed.
     pub head_check_ms: u64,

@@ -84,6 +84,8 @@ pub enum Sabotage {
     DeliverAsTheyCome,
     /// What Redis did not take is acknowledged as if it had (G4).
     AckUnwritten,
+    /// Replicas that must have a message are not waited for (FR-008 of spec 003).
+    AckUnreplicated,
     /// Whoever comes back goes on at the head of the log, and is not told what it missed (G6, G13).
     ResumeAtHead,
     /// Other nodes are not asked, nor is Redis for them, and what they would say counts as said (N-4, N-5, N-7, N-8, N-11, N-12).

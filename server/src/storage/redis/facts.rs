@@ -58,6 +58,13 @@ pub enum Advice {
     SnapshotsOnly,
     /// It does not say when its file is forced to disk, so acks say the weaker `redis`.
     FsyncUnknown,
+    /// Fewer replicas than a message must have before it is acknowledged: none is.
+    TooFewReplicas {
+        /// How many it must have.
+        wanted: u32,
+        /// Those of the server that has the fewest.
+        connected: u32,
+    },
 }
 
 impl Advice {
@@ -66,7 +73,7 @@ impl Advice {
     pub fn is_fatal(&self) -> bool {
         match self {
             Self::TooOld(_) => true,
-            Self::Evicts(_) | Self::KeepsNothing | Self::SnapshotsOnly | Self::FsyncUnknown => false,
+            Self::Evicts(_) | Self::KeepsNothing | Self::SnapshotsOnly | Self::FsyncUnknown | Self::TooFewReplicas { .. } => false,
         }
     }
 }
@@ -85,6 +92,12 @@ impl fmt::Display for Advice {
             ),
             Self::FsyncUnknown => {
                 f.write_str("Redis does not say what appendfsync is (the user may not CONFIG GET): acks say redis, never redis_fsync")
+            }
+            Self::TooFewReplicas { wanted, connected } => {
+                write!(
+                    f,
+                    "wait_replicas is {wanted} and a primary has {connected} replicas: no message that it keeps is acknowledged until it has more"
+                )
             }
         }
     }
@@ -113,6 +126,13 @@ impl Facts {
             }
         }
         advice
+    }
+
+    /// Whether a message that so many replicas must have could not be acknowledged.
+    #[must_use]
+    pub fn lacks_replicas(&self, wanted: u32) -> Option<Advice> {
+        let connected = self.servers.iter().map(|server| server.replicas).min()?;
+        (connected < wanted).then_some(Advice::TooFewReplicas { wanted, connected })
     }
 
     /// Asks the servers at the other end.
@@ -204,6 +224,7 @@ mod tests {
         let facts = Facts { servers: vec![server] };
         assert!(facts.are_writable() && facts.fsync_always());
         assert_eq!(facts.advice(), []);
+        assert_eq!((facts.lacks_replicas(2), facts.lacks_replicas(3)), (None, Some(Advice::TooFewReplicas { wanted: 3, connected: 2 })));
     }
 
     #[test]

@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ::redis::{Cmd, PushKind, Value};
+use ::redis::{Cmd, Pipeline, PushKind, RedisResult, Value};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::backoff::Backoff;
-use super::way::{Connection, Way};
+use super::way::{Connection, To, Way};
 use super::{Facts, LinkError, OpenError};
 use crate::config;
 
@@ -85,26 +85,20 @@ impl Link {
     /// # Errors
     /// As [`Link::query`].
     pub async fn query_within(&self, command: &Cmd, time: Duration) -> Result<Value, LinkError> {
-        let connection = self.inner.connection.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(mut connection) = connection else {
-            let why = if let LinkState::Down { why } = &*self.inner.state.borrow() { why.to_string() } else { "connecting".to_owned() };
-            return Err(LinkError::NotSent(why));
-        };
-        let Ok(answer) = tokio::time::timeout(time, connection.send(command)).await else {
-            self.inner.doubt.notify_one();
-            return Err(LinkError::Unknown(format!("no answer within {} ms", time.as_millis())));
-        };
+        let mut connection = self.inner.connection()?;
+        let answer = self.inner.within(time, connection.send(command)).await?;
         // Errors within an answer are the asker's: a script may have done one thing and not another.
-        let error = match answer {
-            Ok(Value::ServerError(error)) => LinkError::from(::redis::RedisError::from(error)),
-            Ok(value) => return Ok(value),
-            Err(error) => LinkError::from(error),
-        };
-        match &error {
-            LinkError::Refused { code, .. } if !code.is_about_the_server() => {}
-            LinkError::Refused { .. } | LinkError::Unknown(_) | LinkError::NotSent(_) => self.inner.doubt.notify_one(),
-        }
-        Err(error)
+        if let Value::ServerError(error) = answer { Err(self.inner.doubt(::redis::RedisError::from(error).into())) } else { Ok(answer) }
+    }
+
+    /// Sends commands in one piece to one server, by one connection; gives the answer to each, which may be an error of Redis. In a cluster all of
+    /// them may be sent again.
+    ///
+    /// # Errors
+    /// As [`Link::query`], where there are no answers.
+    pub(super) async fn query_together(&self, commands: &Pipeline, to: &To, time: Duration) -> Result<Vec<Value>, LinkError> {
+        let mut connection = self.inner.connection()?;
+        self.inner.within(time, connection.send_together(commands, to)).await
     }
 
     /// Whether Redis can be asked, now and from now on.
@@ -151,6 +145,29 @@ impl Drop for Task {
 }
 
 impl Inner {
+    fn connection(&self) -> Result<Connection, LinkError> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        connection.ok_or_else(|| {
+            let why = if let LinkState::Down { why } = &*self.state.borrow() { why.to_string() } else { "connecting".to_owned() };
+            LinkError::NotSent(why)
+        })
+    }
+
+    async fn within<T>(&self, time: Duration, answer: impl Future<Output = RedisResult<T>>) -> Result<T, LinkError> {
+        let unknown = || LinkError::Unknown(format!("no answer within {} ms", time.as_millis()));
+        let answer = tokio::time::timeout(time, answer).await.map_err(|_| unknown());
+        answer.and_then(|answer| answer.map_err(LinkError::from)).map_err(|error| self.doubt(error))
+    }
+
+    /// Has the connection looked at where this error may be about it.
+    fn doubt(&self, error: LinkError) -> LinkError {
+        match &error {
+            LinkError::Refused { code, .. } if !code.is_about_the_server() => {}
+            LinkError::Refused { .. } | LinkError::Unknown(_) | LinkError::NotSent(_) => self.doubt.notify_one(),
+        }
+        error
+    }
+
     fn set(&self, connection: Option<Connection>, state: LinkState) {
         *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = connection;
         self.state.send_if_modified(|before| {

@@ -14,3 +14,4 @@ pub use feed::{Confirmation, Feed, Pushed};
 pub use link::{Link, LinkState};
 #[cfg(feature = "store-suite")]
 pub use store::Trial;
+use way::To;

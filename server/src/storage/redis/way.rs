@@ -7,11 +7,11 @@ use std::time::Duration;
 use ::redis::aio::{AsyncPushSender, ConnectionLike, MultiplexedConnection, SendError};
 use ::redis::cluster::ClusterClientBuilder;
 use ::redis::cluster_async::ClusterConnection;
-use ::redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo};
+use ::redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
 use ::redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use ::redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo, RedisError, RedisFuture,
-    RedisResult, TlsCertificates, Value,
+    AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, ProtocolVersion, PushInfo, RedisError,
+    RedisFuture, RedisResult, TlsCertificates, Value,
 };
 
 use super::OpenError;
@@ -199,6 +199,15 @@ fn cluster(
     builder.build()
 }
 
+/// A server of a cluster. Where there is only one, it is that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum To {
+    /// The primary that keeps this key.
+    KeeperOf(String),
+    /// The server at this address, as the cluster calls it.
+    Server(String, u16),
+}
+
 /// One connection, which many may use at once; a clone is the same connection.
 #[derive(Clone)]
 pub(super) enum Connection {
@@ -212,6 +221,20 @@ impl Connection {
         match self {
             Self::One(connection) => connection.req_packed_command(command),
             Self::Cluster(connection) => connection.req_packed_command(command),
+        }
+    }
+
+    /// Sends commands in one piece: to one server, by one connection, and nothing of others comes between them. Gives the answer to each.
+    pub(super) fn send_together<'a>(&'a mut self, commands: &'a Pipeline, to: &To) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::One(connection) => connection.req_packed_commands(commands, 0, commands.len()),
+            Self::Cluster(connection) => {
+                let to = match to {
+                    To::KeeperOf(key) => SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master)),
+                    To::Server(host, port) => SingleNodeRoutingInfo::ByAddress { host: host.clone(), port: *port },
+                };
+                Box::pin(connection.route_pipeline(commands.clone(), 0, commands.len(), to))
+            }
         }
     }
 

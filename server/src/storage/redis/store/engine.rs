@@ -11,14 +11,15 @@ use ::redis::{Cmd, Value, cmd};
 use arqonbus_protocol::{ClientId, Topic};
 use tokio::sync::{Notify, mpsc};
 
+use super::appends::{Replicas, Writer};
 use super::catalogue;
 use super::desk::{Desk, Failure, Followed, News};
 use super::group_script::{Answers, GroupPart};
 use super::notice::Notice;
-use super::script::{Caller, Ends, Found, Library, Look, Part, Written, found, heads, written};
+use super::script::{Caller, Ends, Found, Library, Look, found, heads};
 use super::verdict::{is_outage, is_sure, is_unknown_function, is_unvouched, unreadable};
 use super::{Confirmation, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::config;
 use crate::hash::Homes;
 use crate::storage::ReadRange;
@@ -26,7 +27,7 @@ use crate::telemetry::Metrics;
 
 /// Milliseconds for which a question is tried again before Redis counts as away: a promoted replica or a new connection is there by then, and
 /// a publisher that is to be refused is refused within a second.
-const PATIENCE_MS: u64 = 800;
+pub(super) const PATIENCE_MS: u64 = 800;
 /// Milliseconds between two tries.
 const PAUSE_MS: u64 = 20;
 /// Milliseconds between two looks whether Redis is back.
@@ -44,7 +45,7 @@ pub(crate) struct Engine {
     feed: Feed,
     pub(super) library: Library,
     pub(super) caller: Caller,
-    clock: Clock,
+    pub(super) clock: Clock,
     homes: Homes,
     shards: Vec<mpsc::Sender<News>>,
     /// Names the next epoch that may begin.
@@ -54,10 +55,12 @@ pub(crate) struct Engine {
     /// Somebody was not served.
     ill: Notify,
     fsync: Arc<AtomicBool>,
-    /// Replicas that must have a message before it is acknowledged, and the milliseconds to wait for them.
-    replicas: u32,
-    wait_ms: u64,
+    pub(super) replicas: Replicas,
+    /// One for each shard.
+    writers: Vec<Arc<Writer>>,
     metrics: Arc<Metrics>,
+    #[cfg(any(test, feature = "sabotage"))]
+    sabotage: Option<crate::sim::Sabotage>,
 }
 
 /// What an engine needs to know of its bus.
@@ -108,6 +111,8 @@ impl Engine {
             now: bus.now.clone(),
             is_cluster: link.is_cluster(),
         };
+        let writers = (0..bus.shards).zip(1_u32..).map(|(_, shard)| Writer::open(config, &link, bus.salt.rotate_left(shard)).map(Arc::new));
+        let writers: Vec<Arc<Writer>> = writers.collect::<Result<_, _>>()?;
         let engine = Arc::new(Self {
             link: link.clone(),
             feed,
@@ -120,12 +125,14 @@ impl Engine {
             batches: AtomicU64::new(0),
             ill: Notify::new(),
             fsync: Arc::clone(&fsync),
-            replicas: config.wait_replicas,
-            wait_ms: config.wait_ms,
+            replicas: Replicas::of(config),
+            writers: writers.clone(),
             metrics: bus.metrics,
+            #[cfg(any(test, feature = "sabotage"))]
+            sabotage: bus.sabotage,
         });
-        for counter in counters {
-            tokio::spawn(clerk::serve(Arc::clone(&engine), counter));
+        for (counter, writer) in counters.into_iter().zip(writers) {
+            tokio::spawn(clerk::serve(Arc::clone(&engine), counter, writer));
         }
         tokio::spawn(sort(Arc::downgrade(&engine), pushed));
         tokio::spawn(watch(Arc::downgrade(&engine), link.clone()));
@@ -150,17 +157,39 @@ impl Engine {
 
     /// The same, for as long as what it met lets it try again.
     async fn run_while(&self, call: impl Fn() -> Cmd, may_repeat: fn(&LinkError) -> bool) -> Result<Value, Failure> {
-        let end = self.clock.now().plus_ms(PATIENCE_MS);
+        let ask = |left| {
+            let call = call();
+            async move { self.link.query_within(&call, left).await }
+        };
+        let answer = self.insist(&self.link, self.clock.now().plus_ms(PATIENCE_MS), ask, may_repeat).await;
+        answer.inspect_err(|failure| self.heed(failure))
+    }
+
+    /// Has Redis looked at where it serves nobody.
+    pub(super) fn heed(&self, failure: &Failure) {
+        if failure.outage {
+            self.ill.notify_one();
+        }
+    }
+
+    /// Asks something that functions answer, until `end`. Makes them known first where Redis does not know them yet.
+    pub(super) async fn insist<T, F: Future<Output = Result<T, LinkError>>>(
+        &self,
+        link: &Link,
+        end: Moment,
+        ask: impl Fn(Duration) -> F,
+        may_repeat: fn(&LinkError) -> bool,
+    ) -> Result<T, Failure> {
         let (mut is_loaded, mut may_be_done) = (false, false);
         loop {
             let left = Duration::from_millis(end.since(self.clock.now()).max(1));
-            let mut error = match self.link.query_within(&call(), left).await {
-                Ok(value) => return Ok(value),
+            let mut error = match ask(left).await {
+                Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
             if !is_loaded && is_unknown_function(&error) {
                 is_loaded = true;
-                match self.link.query_within(&self.library.load(), left).await {
+                match link.query_within(&self.library.load(), left).await {
                     Ok(_) => continue,
                     Err(other) => error = other,
                 }
@@ -175,9 +204,6 @@ impl Engine {
             may_be_done |= !sure;
             let left = end.since(self.clock.now());
             if !outage || left <= PAUSE_MS || !may_repeat(&error) {
-                if outage {
-                    self.ill.notify_one();
-                }
                 return Err(Failure { sure: !may_be_done, outage, why: error.to_string() });
             }
             tokio::time::sleep(Duration::from_millis(PAUSE_MS)).await;
@@ -241,56 +267,9 @@ impl Engine {
         }
     }
 
-    async fn append(&self, parts: Vec<Part>) -> Vec<Result<Written, Failure>> {
-        let together = if self.caller.is_cluster { 1 } else { parts.len().max(1) };
-        let calls = parts.chunks(together).map(|parts| self.append_together(parts));
-        let answers = join_all(calls.collect()).await;
-        answers.into_iter().flatten().collect()
-    }
-
-    async fn append_together(&self, parts: &[Part]) -> Vec<Result<Written, Failure>> {
-        let parts: Vec<&Part> = parts.iter().collect();
-        match self.append_call(&parts).await {
-            Ok(answers) => answers.into_iter().map(Ok).collect(),
-            // One of the topics is at fault: each is asked for by itself. What was done before is recognised by its ids.
-            Err(failure) if !failure.outage && parts.len() > 1 => {
-                let mut answers = Vec::with_capacity(parts.len());
-                for part in parts {
-                    answers.push(self.append_call(&[part]).await.and_then(|answer| answer.into_iter().next().ok_or_else(unreadable)));
-                }
-                answers
-            }
-            Err(failure) => parts.iter().map(|_| Err(failure.clone())).collect(),
-        }
-    }
-
-    async fn append_call(&self, parts: &[&Part]) -> Result<Vec<Written>, Failure> {
-        let counts: Vec<usize> = parts.iter().map(|part| part.items.len()).collect();
-        let connection = self.connection();
-        let answer = self.run(|| self.caller.append(&self.library, parts)).await?;
-        let written = written(answer, &counts).ok_or_else(unreadable)?;
-        self.wait_for_replicas(connection).await?;
-        Ok(written)
-    }
-
     /// Which connection is there; `None` for none.
     pub(super) fn connection(&self) -> Option<u64> {
         if let LinkState::Up { connection, .. } = &*self.link.state().borrow() { Some(*connection) } else { None }
-    }
-
-    /// Waits until enough replicas have what was written by the connection that was there before. Redis knows that of one connection only.
-    async fn wait_for_replicas(&self, before: Option<u64>) -> Result<(), Failure> {
-        if self.replicas == 0 {
-            return Ok(());
-        }
-        let mut wait = cmd("WAIT");
-        wait.arg(self.replicas).arg(self.wait_ms);
-        let answer = self.link.query_within(&wait, Duration::from_millis(self.wait_ms + PROBE_ANSWER_MS)).await;
-        match answer {
-            Ok(Value::Int(replicas)) if replicas >= i64::from(self.replicas) && before.is_some() && before == self.connection() => Ok(()),
-            Ok(answer) => Err(Failure { sure: false, outage: false, why: format!("not enough replicas have it: {answer:?}") }),
-            Err(error) => Err(Failure { sure: false, outage: false, why: error.to_string() }),
-        }
     }
 
     async fn heads(&self, looks: &[Look]) -> Result<Vec<Ends>, Failure> {
@@ -323,11 +302,25 @@ impl Engine {
         self.run(|| self.caller.delete(&self.library, topic, by)).await.map(drop)
     }
 
-    /// Whether Redis would keep something now.
+    /// Whether Redis would keep something now, by whichever connection.
     async fn probe(&self) -> bool {
         let mut write = cmd("SET");
         write.arg(format!("{}:probe", self.caller.prefix)).arg(1).arg("PX").arg(60_000);
-        self.link.query_within(&write, Duration::from_millis(PROBE_ANSWER_MS)).await.is_ok()
+        let others = self.writers.iter().filter(|_| self.replicas.count > 0).map(|writer| &writer.link);
+        let links = std::iter::once(&self.link).chain(others);
+        let time = Duration::from_millis(PROBE_ANSWER_MS);
+        join_all(links.map(|link| link.query_within(&write, time)).collect()).await.iter().all(Result::is_ok)
+    }
+
+    /// Whether replicas are waited for.
+    #[cfg(any(test, feature = "sabotage"))]
+    pub(super) fn waits(&self) -> bool {
+        self.replicas.count > 0 && self.sabotage != Some(crate::sim::Sabotage::AckUnreplicated)
+    }
+
+    #[cfg(not(any(test, feature = "sabotage")))]
+    pub(super) fn waits(&self) -> bool {
+        self.replicas.count > 0
     }
 }
 
@@ -361,7 +354,7 @@ async fn watch(engine: Weak<Engine>, link: Link) {
             LinkState::Up { connection: now, facts } => {
                 here.fsync.store(Facts::fsync_always(&facts), Relaxed);
                 if std::mem::replace(&mut connection, now) != now {
-                    for advice in facts.advice() {
+                    for advice in facts.advice().into_iter().chain(facts.lacks_replicas(here.replicas.count)) {
                         tracing::warn!(%advice, "Redis");
                     }
                     // Another server may be at the other end.

@@ -3,6 +3,7 @@
 //! Questions leave by the shard's [`Desk`], and news comes back by it. What is appended while one batch is under way leaves together with the
 //! next: under load batches get larger, not more. See specs/003-redis.
 
+mod appends;
 pub(crate) mod catalogue;
 mod desk;
 mod engine;
@@ -17,6 +18,7 @@ mod notice;
 mod outage;
 mod packed;
 mod script;
+mod slots;
 mod spare;
 #[cfg(any(test, feature = "sabotage"))]
 mod switches;
@@ -36,7 +38,7 @@ pub(crate) use engine::{Bus, Engine};
 #[cfg(feature = "store-suite")]
 pub use trial::Trial;
 
-use super::{Code, Confirmation, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed, ServerFacts};
+use super::{Code, Confirmation, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed, ServerFacts, To};
 use crate::clock::Moment;
 use crate::config::{self, OnOutage};
 use crate::hash::Map;

@@ -154,11 +154,12 @@ impl Caller {
         if self.is_cluster { "SPUBLISH" } else { "PUBLISH" }
     }
 
-    pub(super) fn append(&self, library: &Library, parts: &[&Part]) -> Cmd {
+    /// `waits` where replicas are waited for.
+    pub(super) fn append(&self, library: &Library, parts: &[&Part], waits: bool) -> Cmd {
         let keys = parts.iter().flat_map(|part| self.keys(&part.topic).into_iter().chain([self.feed(&part.topic)]));
         let mut command = library.call(Function::Append, &keys.collect::<Vec<_>>());
         let count = if self.is_cluster { "SHARDNUMSUB" } else { "NUMSUB" };
-        command.arg(&self.token).arg(self.now()).arg(&self.node).arg(self.publish()).arg(count);
+        command.arg(&self.token).arg(self.now()).arg(&self.node).arg(self.publish()).arg(count).arg(u8::from(waits));
         for part in parts {
             let latest = part.items.iter().map(|item| item.entry.timestamp.unix_ms()).max().unwrap_or_default();
             command.arg(part.epoch).arg(settings(&part.settings)).arg(format!("{latest:013}")).arg(u8::from(part.follows));

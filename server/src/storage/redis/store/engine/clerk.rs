@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::super::appends::Writer;
 use super::super::desk::{Counter, Job, News};
 use super::super::group_script::GroupPart;
-use super::super::script::Part;
 use super::{Confirmation, Engine, join_all};
 
 /// Questions of one shard that Redis is asked at once, besides the one that appends.
 const ASKED_AT_ONCE: usize = 64;
 
 /// Answers one shard's questions until it is gone.
-pub(super) async fn serve(engine: Arc<Engine>, mut counter: Counter) {
+pub(super) async fn serve(engine: Arc<Engine>, mut counter: Counter, writer: Arc<Writer>) {
     let places = Arc::new(tokio::sync::Semaphore::new(ASKED_AT_ONCE));
     while let Some(job) = counter.jobs.recv().await {
-        let (engine, news) = (Arc::clone(&engine), counter.news.clone());
+        let (engine, writer, news) = (Arc::clone(&engine), Arc::clone(&writer), counter.news.clone());
         // Only what appends need not wait for a place: there is one such question at a time.
         let place = match job {
             Job::Append(_) | Job::Groups(_) | Job::Wake(_) | Job::Probe | Job::Unfollow(_) => None,
@@ -26,7 +26,7 @@ pub(super) async fn serve(engine: Arc<Engine>, mut counter: Counter) {
         };
         let confirmation = engine.begin(&job).await;
         tokio::spawn(async move {
-            if let Some(answer) = engine.answer(job, confirmation).await {
+            if let Some(answer) = engine.answer(job, &writer, confirmation).await {
                 // A shard that is gone needs no answer.
                 let _ = news.send(answer).await;
             }
@@ -55,16 +55,13 @@ impl Engine {
     }
 
     /// Answers one question that was begun; `None` where no answer is awaited.
-    async fn answer(&self, job: Job, confirmation: Option<Confirmation>) -> Option<News> {
+    async fn answer(&self, job: Job, writer: &Writer, confirmation: Option<Confirmation>) -> Option<News> {
         Some(match job {
             Job::Open(look) => News::Opened(look.topic, self.open(&look).await),
             Job::Follow(look) => News::Followed(look.topic, self.follow(&look, confirmation?).await),
             // Where it is not confirmed, what comes is for nobody.
             Job::Unfollow(_) => return None,
-            Job::Append(parts) => {
-                let parts = parts.into_iter().map(|part| Part { epoch: self.epochs.fetch_add(1, Relaxed), ..part }).collect();
-                News::Appended(self.append(parts).await)
-            }
+            Job::Append(parts) => News::Appended(self.append(writer, parts).await),
             Job::Groups(parts) => {
                 let parts = parts.into_iter().map(|part| GroupPart { epoch: self.epochs.fetch_add(1, Relaxed), ..part });
                 News::Groups(join_all(parts.map(|part| self.groups(part)).collect()).await)

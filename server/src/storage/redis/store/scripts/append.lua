@@ -1,7 +1,7 @@
 -- Appends messages to one log or several: fence, ids, one entry, and one notice for each topic.
 --
 -- KEYS  stream, meta, ids:0, ids:1, feed of each topic
--- ARGV  token, now, node, publish command, count command
+-- ARGV  token, now, node, publish command, count command, 1 where replicas are waited for
 --       for each topic: epoch for a new one, settings, 1 where this node follows the feed, how many messages, the field b of the entry,
 --         for each message its key (16 bytes; none comes twice), for each its content (8 bytes)
 -- gives for each topic: epoch, start, first seq given (0 for none), and nothing more where every message was stored;
@@ -168,6 +168,9 @@ local function append(log, settings, topic, count, ids, contents)
       first_held(log, settings)
     end
     tell(log, topic.node, topic.commands, topic.feed, topic.follows, first, blob)
+  elseif topic.waits then
+    -- WAIT is about the latest write of its connection: where all was stored before, by another, there is none to wait for. The next write is this.
+    log.changed = true
   end
   keep(log, settings)
   if seen then
@@ -178,8 +181,8 @@ end
 
 redis.register_function('arqonbus_append_VERSION', function(KEYS, ARGV)
   local token, now = incarnation(ARGV[1]), clock(ARGV[2])
-  local topic = { node = ARGV[3], commands = { publish = ARGV[4], count = ARGV[5] } }
-  local replies, at = {}, 6
+  local topic = { node = ARGV[3], commands = { publish = ARGV[4], count = ARGV[5] }, waits = ARGV[6] == '1' }
+  local replies, at = {}, 7
   for key = 1, #KEYS, 5 do
     topic.epoch, topic.latest, topic.follows, topic.blob, topic.feed = ARGV[at], number(ARGV[at + 2]), number(ARGV[at + 3]), ARGV[at + 5], KEYS[key + 4]
     local settings, count = read_settings(ARGV[at + 1]), number(ARGV[at + 4])
