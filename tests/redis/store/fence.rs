@@ -2,12 +2,12 @@
 //! where they may not ask.
 
 use arqonbus_protocol::Position;
-use arqonbus_server::config::OnOutage;
+use arqonbus_server::config::{self, OnOutage};
 use arqonbus_tests::harness::Peer;
 use arqonbus_tests::harness::clock::eventually;
-use arqonbus_tests::harness::peer::position;
-use arqonbus_tests::harness::redis::Redis;
-use redis::Value as Told;
+use arqonbus_tests::harness::peer::{message, position};
+use arqonbus_tests::harness::redis::{Cluster, Redis};
+use redis::{Value as Told, from_redis_value};
 use serde_json::{Value, json};
 
 use super::faults::{Loss, broken, leave_behind, server, suffer_on, take_over};
@@ -15,8 +15,13 @@ use super::{Node, history};
 
 /// Publishes under an id of its own until Redis has it.
 async fn publish(bus: &Node, n: u32) -> Position {
+    publish_to("r:c", bus, n).await
+}
+
+async fn publish_to(topic: &str, bus: &Node, n: u32) -> Position {
     let mut peer = Peer::connect(bus).await;
-    let envelope = json!({"type": "message", "id": format!("m{n}"), "room": "r", "channel": "c", "payload": n, "ack": true});
+    let mut envelope = message(topic, json!(n));
+    envelope["id"] = json!(format!("m{n}"));
     let kept = eventually("an ack of Redis", async || {
         let answer = peer.request(envelope.clone()).await;
         (answer["result"]["durability"] == json!("redis")).then(|| answer["result"].clone())
@@ -127,9 +132,7 @@ async fn a_replica_that_can_be_written_writes_no_log() {
     publish(&node, 1).await;
     let replica = Redis::replica_of(&redis).await;
     replica.set("replica-read-only", "no").await;
-    let listed = format!("{:?}", replica.tell(&["FUNCTION", "LIST"]).await);
-    let (_, rest) = listed.split_once("arqonbus_heads_").expect("the primary's functions");
-    let name = format!("arqonbus_heads_{}", &rest[..12]);
+    let name = function(&replica, "heads").await;
     let words = [name.as_str(), "4", "{x}", "{x}:meta", "{x}:ids:0", "{x}:ids:1", "", "", "1", "1,1,1,1,1,1", ""];
     let refused = replica.ask(&[&["FCALL"], &words[..]].concat()).await.expect_err("it is a replica");
     assert!(refused.contains("a replica is no incarnation"), "{refused}");
@@ -152,15 +155,37 @@ async fn a_log_of_another_format_is_neither_read_nor_written() {
     }
 }
 
-/// Lets a server refuse its functions to ask for INFO, as some that are run by others do.
-async fn forbid_info(redis: &Redis) {
-    let node = Node::of(redis);
+/// Lets servers refuse their functions to ask for INFO, as some that are run by others do.
+async fn forbid_info(bus: config::Redis, servers: &[Redis]) {
+    let node = Node::by(bus, None, |_| {});
     Peer::connect(&node).await.publish("some:topic", json!(1)).await;
     node.stop().await;
-    let code = code(redis).await;
-    let changed = code.replace("'INFO', 'replication'", "'CONFIG', 'GET', 'save'");
-    assert_ne!(changed, code, "there is a question to be refused");
-    redis.tell(&["FUNCTION", "LOAD", "REPLACE", &changed]).await;
+    for server in servers {
+        let code = code(server).await;
+        let changed = code.replace("'INFO', 'replication'", "'CONFIG', 'GET', 'save'");
+        assert_ne!(changed, code, "there is a question to be refused");
+        server.tell(&["FUNCTION", "LOAD", "REPLACE", &changed]).await;
+    }
+}
+
+fn may_ask(code: &str) -> bool {
+    code.contains("'INFO', 'replication'")
+}
+
+/// Makes the user whom the guide tells of, and gives a way to Redis as that one.
+async fn as_user(config: config::Redis, servers: impl Iterator<Item = &Redis>) -> config::Redis {
+    let rules = ["~arqonbus:*", "~{arqonbus:*", "&arqonbus:*", "&{arqonbus:*", "+@all", "-@dangerous", "+info", "+config|get"];
+    for server in servers {
+        server.tell(&[&["ACL", "SETUSER", "bus", "on", ">hunter2"], &rules[..]].concat()).await;
+    }
+    config::Redis { username: "bus".into(), password: "hunter2".to_owned().into(), ..config }
+}
+
+/// What a function is called there.
+async fn function(redis: &Redis, name: &str) -> String {
+    let listed = format!("{:?}", redis.tell(&["FUNCTION", "LIST"]).await);
+    let (_, rest) = listed.split_once(&format!("arqonbus_{name}_")).expect("the bus has told it");
+    format!("arqonbus_{name}_{}", &rest[..12])
 }
 
 /// The text of the functions that a server has.
@@ -190,22 +215,71 @@ fn find_code(value: &Told, code: &mut Option<String>) {
 async fn g04_g10_where_functions_may_not_ask_the_node_tells_them() {
     for loss in [Loss::Failover, Loss::Flush, Loss::Snapshot, Loss::Restart] {
         let mut redis = server(loss).await;
-        forbid_info(&redis).await;
+        forbid_info(redis.config(), std::slice::from_ref(&redis)).await;
         let node = Node::of(&redis);
         assert_eq!(broken(&suffer_on(&mut redis, &node, loss).await), [] as [String; 0], "{loss:?}");
-        assert!(!code(&redis).await.contains("'INFO', 'replication'"), "they were those that may not ask");
+        assert!(!may_ask(&code(&redis).await), "they were those that may not ask");
     }
 }
 
 #[tokio::test]
 async fn a_user_with_the_rights_of_the_guide_sees_a_failover_too() {
     let mut redis = Redis::start().await;
-    forbid_info(&redis).await;
-    let rules = ["~arqonbus:*", "~{arqonbus:*", "&arqonbus:*", "&{arqonbus:*", "+@all", "-@dangerous", "+info", "+config|get"];
-    redis.tell(&[&["ACL", "SETUSER", "bus", "on", ">hunter2"], &rules[..]].concat()).await;
-    let node = Node::with(&redis, None, |config| {
-        config.storage.redis.username = "bus".into();
-        config.storage.redis.password = "hunter2".to_owned().into();
-    });
+    forbid_info(redis.config(), std::slice::from_ref(&redis)).await;
+    let way = as_user(redis.config(), std::iter::once(&redis)).await;
+    let node = Node::with(&redis, None, |config| config.storage.redis = way);
     assert_eq!(broken(&suffer_on(&mut redis, &node, Loss::Failover).await), [] as [String; 0]);
+}
+
+/// A cluster's client may ask two servers where one was meant: what the one says of itself is not believed by the other.
+#[tokio::test]
+async fn g10_no_server_believes_what_was_said_to_another() {
+    let servers = [Redis::start().await, Redis::start().await];
+    let mut marks = Vec::new();
+    for server in &servers {
+        publish(&Node::of(server), 1).await;
+        let mark: String = from_redis_value(server.tell(&["FCALL", &function(server, "mark").await, "0", "same"]).await).expect("a mark");
+        marks.push(mark);
+    }
+    let [here, _] = &servers;
+    let vouch = function(here, "vouch").await;
+    let refused = here.ask(&["FCALL", &vouch, "0", &marks[1], "token"]).await.expect_err("it is another's");
+    assert!(refused.contains("not what was marked"), "{refused}");
+    here.tell(&["FCALL", &vouch, "0", &marks[0], "token"]).await;
+}
+
+/// Each server of a cluster is asked and told by itself, and a replica that takes over without the latest messages goes on as nobody else.
+#[tokio::test]
+async fn g04_g10_in_a_cluster_where_functions_may_not_ask_the_node_tells_each_server() {
+    let mut cluster = Cluster::with_replicas().await;
+    forbid_info(cluster.config(), &cluster.nodes).await;
+    let way = as_user(cluster.config(), cluster.nodes.iter().chain(&cluster.replicas)).await;
+    let node = Node::by(way, None, |config| config.storage.redis.on_outage = OnOutage::Reject);
+    let topics: Vec<String> = (0..12).map(|n| format!("r:c{n}")).collect();
+    let lost = cluster.keeper(&topics[0]).await;
+    let mut before = Vec::new();
+    for topic in &topics {
+        before.push(publish_to(topic, &node, 1).await);
+    }
+    cluster.leave_behind(lost).await;
+    let unknown_there = publish_to(&topics[0], &node, 2).await;
+    assert_eq!((unknown_there.epoch, unknown_there.seq), (before[0].epoch, 2));
+    let mut member = Peer::connect(&node).await;
+    member.join(&topics[0]).await;
+    cluster.fail_over(lost).await;
+    for (topic, before) in topics.iter().zip(&before) {
+        let after = publish_to(topic, &node, 3).await;
+        let is_of_another = cluster.keeper(topic).await == lost;
+        assert_eq!(after.epoch != before.epoch, is_of_another, "{topic}: {before:?}, {after:?}");
+    }
+    assert_eq!(member.next().await["data"]["reason"], json!("epoch_changed"));
+    let mut back = Peer::connect(&node).await;
+    back.join_with(&topics[0], json!({"since": unknown_there})).await;
+    assert_eq!(back.next().await["data"]["reason"], json!("epoch_changed"));
+    let mut history = history(&node, &topics[0]).await;
+    history.sort_by_key(Value::as_u64);
+    assert_eq!(history, [json!(1), json!(2), json!(3)], "what was acknowledged was put back");
+    for server in cluster.nodes.iter().enumerate().filter(|(at, _)| *at != lost).map(|(_, server)| server).chain([&cluster.replicas[lost]]) {
+        assert!(!may_ask(&code(server).await), "they were those that may not ask");
+    }
 }

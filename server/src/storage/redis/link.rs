@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::backoff::Backoff;
-use super::way::{Connection, To, Way};
+use super::way::{Connection, Way};
 use super::{Facts, LinkError, OpenError};
 use crate::config;
 
@@ -91,14 +91,14 @@ impl Link {
         if let Value::ServerError(error) = answer { Err(self.inner.doubt(::redis::RedisError::from(error).into())) } else { Ok(answer) }
     }
 
-    /// Sends commands in one piece to one server, by one connection; gives the answer to each, which may be an error of Redis. In a cluster all of
-    /// them may be sent again.
+    /// Sends commands in one piece to the server that keeps `key`, by one connection; gives the answer to each, which may be an error of Redis. In a
+    /// cluster all of them may be sent again, also to another server.
     ///
     /// # Errors
     /// As [`Link::query`], where there are no answers.
-    pub(super) async fn query_together(&self, commands: &Pipeline, to: &To, time: Duration) -> Result<Vec<Value>, LinkError> {
+    pub(super) async fn query_together(&self, commands: &Pipeline, key: &[u8], time: Duration) -> Result<Vec<Value>, LinkError> {
         let mut connection = self.inner.connection()?;
-        self.inner.within(time, connection.send_together(commands, to)).await
+        self.inner.within(time, connection.send_together(commands, key)).await
     }
 
     /// Whether Redis can be asked, now and from now on.

@@ -14,4 +14,3 @@ pub use feed::{Confirmation, Feed, Pushed};
 pub use link::{Link, LinkState};
 #[cfg(feature = "store-suite")]
 pub use store::Trial;
-use way::To;

@@ -199,15 +199,6 @@ fn cluster(
     builder.build()
 }
 
-/// A server of a cluster. Where there is only one, it is that.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum To {
-    /// The primary that keeps this key.
-    KeeperOf(String),
-    /// The server at this address, as the cluster calls it.
-    Server(String, u16),
-}
-
 /// One connection, which many may use at once; a clone is the same connection.
 #[derive(Clone)]
 pub(super) enum Connection {
@@ -224,15 +215,13 @@ impl Connection {
         }
     }
 
-    /// Sends commands in one piece: to one server, by one connection, and nothing of others comes between them. Gives the answer to each.
-    pub(super) fn send_together<'a>(&'a mut self, commands: &'a Pipeline, to: &To) -> RedisFuture<'a, Vec<Value>> {
+    /// Sends commands in one piece: to the one server that keeps `key`, by one connection, and nothing of others comes between them. Gives the
+    /// answer to each.
+    pub(super) fn send_together<'a>(&'a mut self, commands: &'a Pipeline, key: &[u8]) -> RedisFuture<'a, Vec<Value>> {
         match self {
             Self::One(connection) => connection.req_packed_commands(commands, 0, commands.len()),
             Self::Cluster(connection) => {
-                let to = match to {
-                    To::KeeperOf(key) => SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master)),
-                    To::Server(host, port) => SingleNodeRoutingInfo::ByAddress { host: host.clone(), port: *port },
-                };
+                let to = SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master));
                 Box::pin(connection.route_pipeline(commands.clone(), 0, commands.len(), to))
             }
         }

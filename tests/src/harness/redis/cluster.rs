@@ -71,6 +71,16 @@ impl Cluster {
         }
     }
 
+    /// Lets the replica of a primary have nothing any more of what is written from now on.
+    pub async fn leave_behind(&self, at: usize) {
+        let (primary, replica) = (&self.nodes[at], &self.replicas[at]);
+        let offset = async |server: &Redis| server.info("master_repl_offset").await;
+        eventually("a replica that has everything", async || (offset(replica).await == offset(primary).await).then_some(())).await;
+        primary.tell(&["ACL", "SETUSER", "default", "-psync", "-replconf"]).await;
+        primary.cut("replica").await;
+        eventually("a replica that is alone", async || (replica.info("master_link_status").await == "down").then_some(())).await;
+    }
+
     /// Kills a primary, and lets its replica take its place with what it has.
     pub async fn fail_over(&mut self, at: usize) {
         self.nodes[at].kill();

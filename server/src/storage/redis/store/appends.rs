@@ -13,7 +13,7 @@ use super::engine::{Engine, PATIENCE_MS, join_all};
 use super::script::{Part, Written, written};
 use super::slots::Slots;
 use super::verdict::unreadable;
-use super::{Link, LinkError, OpenError, To};
+use super::{Link, LinkError, OpenError};
 use crate::clock::Moment;
 use crate::config;
 
@@ -118,7 +118,10 @@ impl Engine {
         let calls: Vec<&[&Part]> = parts.chunks(in_call).collect();
         // Of several calls one may have been carried out and another not: that is found out by asking for each alone.
         let may_repeat = if calls.len() == 1 { |_: &LinkError| true } else { |_: &LinkError| false };
-        let mut answers = self.insist(&writer.link, end, |left| self.write(writer, &calls, left), may_repeat).await.map_err(Refusal::Call)?;
+        let mut answers = self
+            .insist(&writer.link, || self.key_of(&calls), end, |left| self.write(writer, &calls, left), may_repeat)
+            .await
+            .map_err(Refusal::Call)?;
         let replicas = if self.waits() { answers.pop() } else { None };
         if answers.len() != calls.len() {
             return Err(Refusal::Call(unreadable()));
@@ -137,6 +140,11 @@ impl Engine {
         Ok(all.into_iter().flatten().collect())
     }
 
+    /// One of the keys that calls are about.
+    fn key_of(&self, calls: &[&[&Part]]) -> Vec<u8> {
+        calls.iter().copied().flatten().next().map(|part| self.caller.tag(&part.topic)).unwrap_or_default().into_bytes()
+    }
+
     /// Sends calls, and what waits for replicas behind them; gives the answer to each.
     async fn write(&self, writer: &Writer, calls: &[&[&Part]], left: Duration) -> Result<Vec<Value>, LinkError> {
         let waits = self.waits();
@@ -151,9 +159,8 @@ impl Engine {
         if waits {
             piece.cmd("WAIT").arg(self.replicas.count).arg(self.replicas.wait_ms);
         }
-        let to = To::KeeperOf(calls.iter().copied().flatten().next().map(|part| self.caller.tag(&part.topic)).unwrap_or_default());
         let time = left.max(Duration::from_millis(self.replicas.wait_ms + WAIT_ANSWER_MS));
-        let answers = writer.link.query_together(&piece, &to, time).await?;
+        let answers = writer.link.query_together(&piece, &self.key_of(calls), time).await?;
         // That of WAIT is looked at later: the messages are there.
         let failed = answers.iter().take(calls.len()).find_map(|answer| if let Value::ServerError(error) = answer { Some(error) } else { None });
         match failed {

@@ -16,7 +16,7 @@ use super::catalogue;
 use super::desk::{Desk, Failure, Followed, News};
 use super::group_script::{Answers, GroupPart};
 use super::notice::Notice;
-use super::script::{Caller, Ends, Found, Library, Look, found, heads};
+use super::script::{Caller, Ends, Found, Library, Look, first_key, found, heads};
 use super::verdict::{is_outage, is_sure, is_unknown_function, is_unvouched, unreadable};
 use super::{Confirmation, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed};
 use crate::clock::{Clock, Moment};
@@ -161,7 +161,7 @@ impl Engine {
             let call = call();
             async move { self.link.query_within(&call, left).await }
         };
-        let answer = self.insist(&self.link, self.clock.now().plus_ms(PATIENCE_MS), ask, may_repeat).await;
+        let answer = self.insist(&self.link, || first_key(&call()), self.clock.now().plus_ms(PATIENCE_MS), ask, may_repeat).await;
         answer.inspect_err(|failure| self.heed(failure))
     }
 
@@ -172,10 +172,11 @@ impl Engine {
         }
     }
 
-    /// Asks something that functions answer, until `end`. Makes them known first where Redis does not know them yet.
+    /// Asks something of the server that keeps a key, which functions answer, until `end`. Makes them known first where Redis does not know them yet.
     pub(super) async fn insist<T, F: Future<Output = Result<T, LinkError>>>(
         &self,
         link: &Link,
+        key: impl Fn() -> Vec<u8>,
         end: Moment,
         ask: impl Fn(Duration) -> F,
         may_repeat: fn(&LinkError) -> bool,
@@ -195,7 +196,7 @@ impl Engine {
                 }
             }
             if is_unvouched(&error) && end > self.clock.now() {
-                match self.vouch(left).await {
+                match self.vouch(link, &key(), left).await {
                     Ok(()) => continue,
                     Err(other) => error = other,
                 }
@@ -265,11 +266,6 @@ impl Engine {
         if let Err(failure) = done {
             tracing::warn!(why = failure.why, "the list of topics in Redis cannot be kept up");
         }
-    }
-
-    /// Which connection is there; `None` for none.
-    pub(super) fn connection(&self) -> Option<u64> {
-        if let LinkState::Up { connection, .. } = &*self.link.state().borrow() { Some(*connection) } else { None }
     }
 
     async fn heads(&self, looks: &[Look]) -> Result<Vec<Ends>, Failure> {

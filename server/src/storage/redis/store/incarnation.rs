@@ -3,33 +3,37 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use ::redis::{cmd, from_redis_value};
+use ::redis::{Pipeline, RedisError, Value, from_redis_value};
 
 use super::engine::Engine;
-use super::{Code, LinkError, ServerFacts};
+use super::{Link, LinkError, ServerFacts};
 
 impl Engine {
-    /// Asks the server, and tells its functions. What they then remember is forgotten as soon as the server may have other data, so it is asked
-    /// for again only when they say so.
-    pub(super) async fn vouch(&self, time: Duration) -> Result<(), LinkError> {
-        if self.caller.is_cluster {
-            // Each server of it would have to be asked by itself.
-            let why = "the user may not use INFO within functions, which a cluster needs: allow it +info".to_owned();
-            return Err(LinkError::Refused { code: Code::NoInfo, why });
-        }
-        let connection = self.connection();
-        let mark = format!("{}-{:x}", self.caller.node, self.epochs.fetch_add(1, Relaxed));
-        self.link.query_within(&self.library.mark(&mark), time).await?;
-        let mut ask = cmd("INFO");
-        ask.arg("replication");
-        let info: String = from_redis_value(self.link.query_within(&ask, time).await?).unwrap_or_default();
-        let facts = ServerFacts::parse(&info);
+    /// Asks the server that keeps `key`, and tells its functions. What they then remember is forgotten as soon as the server may have other data,
+    /// so it is asked for again only when they say so.
+    ///
+    /// The question leaves in one piece with the mark, so the same server answers both; and its functions themselves make the mark, so no other
+    /// server believes the answer, wherever it is sent.
+    pub(super) async fn vouch(&self, link: &Link, key: &[u8], time: Duration) -> Result<(), LinkError> {
+        let mut ask = Pipeline::new();
+        ask.add_command(self.library.mark(&format!("{}-{:x}", self.caller.node, self.epochs.fetch_add(1, Relaxed))));
+        ask.cmd("INFO").arg("replication");
+        let mut answers = link.query_together(&ask, key, time).await?.into_iter();
+        let mark: String = read(answers.next())?;
+        let facts = ServerFacts::parse(&read(answers.next())?);
         if !facts.writable || facts.replid.is_empty() {
             return Err(LinkError::NotSent("the server is not a primary".to_owned()));
         }
-        if connection.is_none() || connection != self.connection() {
-            return Err(LinkError::NotSent("the question may have been answered by another server".to_owned()));
-        }
-        self.link.query_within(&self.library.vouch(&mark, &facts.replid), time).await.map(drop)
+        let mut tell = Pipeline::new();
+        tell.add_command(self.library.vouch(&mark, &facts.replid));
+        read(link.query_together(&tell, key, time).await?.pop()).map(|_: String| ())
+    }
+}
+
+/// Reads one answer of several.
+fn read(answer: Option<Value>) -> Result<String, LinkError> {
+    match answer {
+        Some(Value::ServerError(error)) => Err(RedisError::from(error).into()),
+        answer => from_redis_value(answer.unwrap_or(Value::Nil)).map_err(|_| LinkError::Unknown("Redis answers something else".to_owned())),
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use ::redis::{Cmd, Value, cmd};
+use ::redis::{Arg, Cmd, Value, cmd};
 use arqonbus_protocol::{ClientId, Direction, Epoch, Position, Topic};
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
@@ -96,6 +96,15 @@ impl Library {
             command.arg(key);
         }
         command
+    }
+}
+
+/// The first key that a function is called with.
+pub(super) fn first_key(call: &Cmd) -> Vec<u8> {
+    // FCALL, its name, how many keys.
+    match call.args_iter().nth(3) {
+        Some(Arg::Simple(key)) => key.to_vec(),
+        _ => Vec::new(),
     }
 }
 
