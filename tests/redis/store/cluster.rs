@@ -53,7 +53,7 @@ fn waiting(cluster: &Cluster, sabotage: Option<Sabotage>) -> Node {
 /// A message whose id goes by its topic and payload.
 fn publish(topic: &str, payload: &str) -> Value {
     let mut publish = message(topic, json!(payload));
-    publish["id"] = json!(format!("{topic}-{payload}").replace(':', "-"));
+    publish["id"] = json!(format!("{topic}-{payload}").replace([':', ' '], "-"));
     publish
 }
 
@@ -157,6 +157,43 @@ async fn g04_what_a_replica_had_to_have_is_there_after_its_primary_is_gone() {
     let mut history = history(&node, "r:c").await;
     history.truncate(20);
     assert_eq!(history, (0..20).map(|n| json!(n.to_string())).collect::<Vec<_>>());
+}
+
+/// What goes to one server together goes alone once a slot of it has moved.
+#[tokio::test]
+async fn where_replicas_are_waited_for_a_slot_that_has_moved_fails_no_other() {
+    let cluster = Cluster::with_replicas().await;
+    let node = Node::by(cluster.config(), None, |config| config.storage.redis.wait_replicas = 1);
+    let mut topics = Vec::new();
+    for n in 0..30 {
+        let topic = format!("r:c{n}");
+        if cluster.keeper(&topic).await == 0 {
+            topics.push(topic);
+        }
+    }
+    let mut peer = Peer::connect(&node).await;
+    let all_are_kept = async |peer: &mut Peer, payload: &str| {
+        publish_at_once(peer, &topics, payload).await.iter().all(|answer| answer["result"]["durability"] == "redis")
+    };
+    let mut wrong = Vec::new();
+    // A busy machine may take longer than is waited, so one round may fail for another reason.
+    for round in 0..3 {
+        eventually("all acknowledged", async || all_are_kept(&mut peer, &format!("before {round}")).await.then_some(())).await;
+        let mut member = Peer::joined(&node, &topics[0]).await;
+        cluster.move_topic(&topics[1 + round], 0, 1).await;
+        let after = format!("after {round}");
+        if !all_are_kept(&mut peer, &after).await {
+            wrong.push("not acknowledged".to_owned());
+            continue;
+        }
+        // What is taken for an outage is told to the members of others too.
+        let told = member.next().await;
+        if told["payload"] == json!(after) {
+            return;
+        }
+        wrong.push(told.to_string());
+    }
+    panic!("{wrong:?}");
 }
 
 /// On newer servers `WAIT` knows only of its connection's latest write: what another connection wrote is no reason to wait.

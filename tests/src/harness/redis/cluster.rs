@@ -88,11 +88,24 @@ impl Cluster {
         eventually("the new primary", async || (self.replicas[at].info("role").await == "master").then_some(())).await;
     }
 
-    /// Which of the primaries keeps a topic.
+    /// Gives the slot of a topic from one primary to another, and loses what is in it.
+    pub async fn move_topic(&self, topic: &str, from: usize, to: usize) {
+        let (slot, key) = (self.slot(topic).await.to_string(), key(topic));
+        let id: String = redis::from_redis_value(self.nodes[to].tell(&["CLUSTER", "MYID"]).await).expect("a name");
+        let keys = ["", ":meta", ":ids:0", ":ids:1"].map(|end| format!("{key}{end}"));
+        self.nodes[from].tell(&["DEL", &keys[0], &keys[1], &keys[2], &keys[3]]).await;
+        for node in [to, from] {
+            self.nodes[node].tell(&["CLUSTER", "SETSLOT", &slot, "NODE", &id]).await;
+        }
+    }
+
+    async fn slot(&self, topic: &str) -> u64 {
+        redis::from_redis_value(self.nodes[0].tell(&["CLUSTER", "KEYSLOT", &key(topic)]).await).expect("a number")
+    }
+
+    /// Which of the primaries kept a topic at first.
     pub async fn keeper(&self, topic: &str) -> usize {
-        let (room, channel) = topic.split_once(':').expect("a topic");
-        let key = format!("{{arqonbus:room:{room}:channel:{channel}}}");
-        let slot: u64 = redis::from_redis_value(self.nodes[0].tell(&["CLUSTER", "KEYSLOT", &key]).await).expect("a number");
+        let slot = self.slot(topic).await;
         SLOTS.iter().position(|(_, last)| slot <= last.parse().expect("a number")).expect("a slot")
     }
 
@@ -114,4 +127,10 @@ async fn node(bus: u16, more: &str) -> Redis {
         more,
     ];
     Redis::with(&lines).await
+}
+
+/// The key of a topic's stream.
+fn key(topic: &str) -> String {
+    let (room, channel) = topic.split_once(':').expect("a topic");
+    format!("{{arqonbus:room:{room}:channel:{channel}}}")
 }

@@ -117,11 +117,10 @@ impl Engine {
         let in_call = if self.caller.is_cluster { 1 } else { parts.len().max(1) };
         let calls: Vec<&[&Part]> = parts.chunks(in_call).collect();
         // Of several calls one may have been carried out and another not: that is found out by asking for each alone.
-        let may_repeat = if calls.len() == 1 { |_: &LinkError| true } else { |_: &LinkError| false };
-        let mut answers = self
-            .insist(&writer.link, || self.key_of(&calls), end, |left| self.write(writer, &calls, left), may_repeat)
-            .await
-            .map_err(Refusal::Call)?;
+        let is_one = calls.len() == 1;
+        let may_repeat = if is_one { |_: &LinkError| true } else { |_: &LinkError| false };
+        let answers = self.insist(&writer.link, || self.key_of(&calls), end, |left| self.write(writer, &calls, left), may_repeat).await;
+        let mut answers = answers.map_err(|failure| Refusal::Call(Failure { sure: failure.sure && is_one, ..failure }))?;
         let replicas = if self.waits() { answers.pop() } else { None };
         if answers.len() != calls.len() {
             return Err(Refusal::Call(unreadable()));
