@@ -12,7 +12,7 @@ redis.register_function('arqonbus_heads_VERSION', function(KEYS, ARGV)
     local log = enter_stream(KEYS, key, token, ARGV[at], now)
     if before ~= '' then
       local kept = math.min(settings.messages, number(before))
-      redis.call('XTRIM', log.stream, 'MINID', '=', '0-' .. math.max(0, log.head - kept + 1))
+      trim(log.stream, math.max(0, log.head - kept + 1))
     end
     keep(log, settings)
     states[#states + 1] = state(log, settings)
