@@ -121,7 +121,7 @@ async fn n06_n09_n10_n12_are_red_where_other_nodes_are_not_told() {
         red(topics::patterns([None, mute])),
     );
     says(&broadcasts, "each broadcast once");
-    says(&presence, "who comes is");
+    says(&presence, "who comes and goes is told");
     says(&identity, "whoever resumes elsewhere leaves here");
     says(&patterns, "all of the new one");
 }

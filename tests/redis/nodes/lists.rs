@@ -136,9 +136,10 @@ pub(super) async fn comings_and_goings(broken: [Option<Sabotage>; 2]) {
     let mut guest = Peer::introduce(&b, json!({"name": "Guest", "user": "ada"})).await;
     guest.join("room:one").await;
     let joined = presence(&mut watcher, time).await;
-    assert_eq!(joined, Some(("joined".into(), guest.client.clone(), 3)), "who was there before is no news, who comes is");
+    assert_eq!(joined, Some(("joined".into(), guest.client.clone(), 3)), "who comes and goes is told, and who was there before is no news");
     guest.ok("leave_channel", json!({"room": "room", "channel": "one"})).await;
-    assert_eq!(presence(&mut watcher, time).await, Some(("left".into(), guest.client.clone(), 2)));
+    let left = presence(&mut watcher, time).await;
+    assert_eq!(left, Some(("left".into(), guest.client.clone(), 2)), "who comes and goes is told");
     // What was missed while the feed was away is told once it is back.
     redis.cut("pubsub").await;
     guest.join("room:one").await;
