@@ -94,8 +94,11 @@ export interface ConnectResult {
 /** a client id is c_ or n_ and 8 to 32 of a-z 0-9 */
 export type ClientId = string;
 
-/** `ping` has no arguments. */
-export type PingArgs = Record<string, never>;
+/** `ping`. */
+export interface PingArgs {
+  /** Whether the answer waits until what this connection published before is done or refused; false where it is missing. */
+  settled?: boolean | undefined;
+}
 
 /** The answer to `ping`. */
 export interface PingResult {
@@ -381,7 +384,7 @@ export interface ListRoomsResult {
   rooms: RoomSummary[];
   /** The `after` of the next page; none on the last. */
   next?: Room | null | undefined;
-  /** Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said. */
+  /** Whether a node of the bus, or its store, did not answer in time, so that its part is missing; false where it is not said. */
   incomplete?: boolean | undefined;
 }
 
@@ -411,7 +414,7 @@ export interface ListChannelsResult {
   channels: ChannelSummary[];
   /** The `after` of the next page; none on the last. */
   next?: Channel | null | undefined;
-  /** Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said. */
+  /** Whether a node of the bus, or its store, did not answer in time, so that its part is missing; false where it is not said. */
   incomplete?: boolean | undefined;
 }
 

@@ -211,6 +211,15 @@ void test("what cannot be sent is refused before anything is", async () => {
   assert.throws(() => bus.history("nothing"), Invalid);
 });
 
+void test("a drain tells what was refused before it ends", async () => {
+  const bus = await connect(server.url);
+  const refused: string[] = [];
+  bus.on("refused", (refusal) => refused.push(refusal.code));
+  for (let n = 0; n < 3; n++) bus.publishNowait("_bus:x", n);
+  await bus.drain();
+  assert.deepEqual(refused, ["invalid_name", "invalid_name", "invalid_name"]);
+});
+
 void test("a refusal that nobody waits for is told", async () => {
   await using bus = await connect(server.url);
   const refused = bus.once("refused");

@@ -182,13 +182,26 @@ impl Bus {
         })
     }
 
-    /// Gives `future` the next refusal that nobody waits for, as an exception; none when there will be no more.
+    /// Gives `future` the next refusal that nobody waits for, as an exception; none once the client is closed and all were given.
     fn next_refusal(&self, py: Python<'_>, future: Py<PyAny>) -> PyResult<()> {
         let refusals = Arc::clone(&self.refusals);
+        let mut states = self.states.lock().map_err(crate::runtime::poisoned)?.clone();
         self.begin(py, future, async move {
             let mut refusals = refusals.lock().await;
             let refusal = loop {
-                match refusals.recv().await {
+                let next = tokio::select! {
+                    biased;
+                    next = refusals.recv() => next,
+                    // Whatever was refused before stands in the queue by now.
+                    _ = states.wait_for(|state| *state == arqonbus_client::State::Closed) => match refusals.try_recv() {
+                        Ok(refusal) => Ok(refusal),
+                        Err(broadcast::error::TryRecvError::Lagged(lost)) => Err(broadcast::error::RecvError::Lagged(lost)),
+                        Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => {
+                            Err(broadcast::error::RecvError::Closed)
+                        }
+                    },
+                };
+                match next {
                     Ok(refusal) => break Some(refusal),
                     // The oldest were dropped; the newest say enough.
                     Err(broadcast::error::RecvError::Lagged(_)) => {}

@@ -271,6 +271,15 @@ async def test_a_refused_publish_without_ack_is_told(arqonbus_server: Server) ->
         assert isinstance(refused[0], InvalidName)
 
 
+async def test_a_drain_tells_what_was_refused_before_it_ends(arqonbus_server: Server) -> None:
+    refused: list[arqonbus.ArqonBusError] = []
+    async with arqonbus.connect(arqonbus_server.url) as bus:
+        bus.on_refused(refused.append)
+        for number in range(3):
+            bus.publish_nowait("_own:a", number)
+    assert [type(error) for error in refused] == [InvalidName] * 3
+
+
 async def test_a_wrong_address_fails_at_once() -> None:
     with pytest.raises(arqonbus.Unreachable) as unreachable:
         await arqonbus.connect(unused_url())

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use arqonbus_client::{Client, Error, Item, Receipt, Subscription};
-use arqonbus_protocol::{MessageId, Position, Topic};
+use arqonbus_protocol::{ErrorCode, MessageId, Position, Topic};
+use arqonbus_server::config::Create;
 use arqonbus_tests::checker::{Fault, Recorder, What, assert_kept};
 use arqonbus_tests::harness::chaos::{Chaos, Fate, Plan};
 use arqonbus_tests::harness::clock::{PATIENCE, eventually, now, within};
@@ -44,6 +45,24 @@ async fn settle((id, receipt): (MessageId, Receipt), recorder: &Recorder) {
         Err(Error::Rejected(_) | Error::NotSent) => What::Fail { id },
         Err(other) => panic!("{other}"),
     });
+}
+
+/// What nobody waits for is told all the same, wherever its topic lives, before the client is gone.
+#[tokio::test]
+async fn a_drain_tells_every_refusal_of_what_was_published_without_an_ack() {
+    let server = Server::with(|config| (config.shards, config.create) = (4, Create::Explicit));
+    let client = connect(server.address(), "hurry").await;
+    let mut refusals = client.refusals();
+    for number in 0..16 {
+        client.publish_json(format!("no:where{number}"), "1").nowait().await.expect("room for it");
+    }
+    client.drain().await;
+    let mut told = 0;
+    while let Ok(refusal) = refusals.try_recv() {
+        assert_eq!(refusal.code, ErrorCode::UnknownChannel);
+        told += 1;
+    }
+    assert_eq!(told, 16);
 }
 
 /// Receives until the last position is held.

@@ -79,9 +79,14 @@ pub struct ConnectResult {
     pub heartbeat_ms: u64,
 }
 
-/// `ping` has no arguments.
+/// `ping`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct PingArgs {}
+#[serde(default)]
+pub struct PingArgs {
+    /// Whether the answer waits until what this connection published before is done or refused; false where it is missing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub settled: bool,
+}
 
 /// The answer to `ping`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -81,7 +81,7 @@ macro_rules! objects {
 }
 
 objects! {
-    PingArgs {}
+    PingArgs { settled as Flag }
     RefreshArgs { token }
     JoinArgs { room, channel, since, replay, positions, presence as Flag, group, max_in_flight }
     LeaveArgs { room, channel, group }
@@ -288,7 +288,8 @@ mod tests {
         let client: ClientId = "c_00000000".parse().unwrap();
         same(&Presence { client, user: None, name: Some("\"é\\\n\t\u{1}\u{7f}🚌".to_owned()), kind: None, members: 1 });
         same(&Presence { client, user: "ada".parse().ok(), name: None, kind: Some(String::new()), members: 0 });
-        same(&PingArgs {});
+        same(&PingArgs::default());
+        same(&PingArgs { settled: true });
         same(&RefreshArgs { token: "t".to_owned() });
         for reason in [GapReason::EpochChanged, GapReason::Limit] {
             same(&Gap { reason, from: Some(at), to: at, refetch_after_ms: 0 });

@@ -255,7 +255,7 @@ pub(crate) fn request() -> impl Strategy<Value = Request> {
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         connect(),
-        Just(PingArgs {}.command()),
+        any::<bool>().prop_map(|settled| PingArgs { settled }.command()),
         Just(StatusArgs {}.command()),
         (name(), name(), option::of(".{0,256}")).prop_map(|(room, channel, description)| CreateChannelArgs { room, channel, description }.command()),
         (name(), name()).prop_map(|(room, channel)| DeleteChannelArgs { room, channel }.command()),

@@ -91,6 +91,8 @@ class Bus(Commands):
         self._closing: asyncio.Task[None] | None = None
         self._on_state: list[Callable[[State], object]] = []
         self._on_refused: list[Callable[[ArqonBusError], object]] = []
+        # Set once the last refusal was told.
+        self._all_refused = asyncio.Event()
         self._responders: set[Responder] = set()
         self._known: tuple[str, str | None] = ("", None)
         self.url = url
@@ -165,6 +167,7 @@ class Bus(Commands):
 
     def _told_refusal(self, refusal: ArqonBusError | None) -> bool:
         if refusal is None:
+            self._all_refused.set()
             return False
         for handler in self._on_refused:
             handler(refusal)
@@ -305,6 +308,7 @@ class Bus(Commands):
             future = self._link.future()
             self._native.close(drain, future)
             await future
+            await self._all_refused.wait()
             self._native.release(True)
         finally:
             self._native.release(False)
@@ -332,14 +336,16 @@ def _follow(bus: weakref.ref[Bus], link: Link, ask: Callable[[asyncio.Future[Any
 
     def answered(future: asyncio.Future[Any]) -> None:
         living = bus()
-        if living is None or future.cancelled() or future.exception() is not None:
+        if living is None:
             return
+        told = None if future.cancelled() or future.exception() is not None else future.result()
         try:
-            more = getattr(living, tell)(future.result())
+            more = getattr(living, tell)(told)
         except Exception:
             logger.exception("a handler failed")
-            more = future.result() not in ("closed", None)
-        if more and living._closing is None:
+            more = told not in ("closed", None)
+        # What was refused is told until the end.
+        if more and (living._closing is None or tell == "_told_refusal"):
             _follow(bus, link, ask, tell)
 
     future = link.loop.create_future()

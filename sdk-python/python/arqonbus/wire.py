@@ -825,7 +825,9 @@ class ListChannelsResult(TypedDict):
     next: NotRequired[Channel | None]
     """The `after` of the next page; none on the last."""
     incomplete: NotRequired[bool]
-    """Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said."""
+    """Whether a node of the bus, or its store, did not answer in time, so that its part is missing; false where it
+    is not said.
+    """
 
 
 class ListRoomsArgs(TypedDict):
@@ -845,7 +847,9 @@ class ListRoomsResult(TypedDict):
     next: NotRequired[Room | None]
     """The `after` of the next page; none on the last."""
     incomplete: NotRequired[bool]
-    """Whether a node of the bus did not answer in time, so that its part is missing; false where it is not said."""
+    """Whether a node of the bus, or its store, did not answer in time, so that its part is missing; false where it
+    is not said.
+    """
 
 
 class Member(TypedDict):
@@ -965,8 +969,14 @@ Permission: TypeAlias = Literal[
 ]
 """What a client may be allowed to do on a topic pattern."""
 
-PingArgs: TypeAlias = dict[str, Any]
-"""`ping` has no arguments."""
+class PingArgs(TypedDict):
+    """`ping`."""
+
+    settled: NotRequired[bool]
+    """Whether the answer waits until what this connection published before is done or refused; false where it is
+    missing.
+    """
+
 
 class PingResult(TypedDict):
     """The answer to `ping`."""

@@ -43,7 +43,7 @@ impl Client {
     /// As [`Self::command`].
     pub async fn ping(&self) -> Result<Duration, Error> {
         let clock = Clock::start();
-        self.command(PingArgs {}).await?;
+        self.command(PingArgs::default()).await?;
         Ok(clock.elapsed())
     }
 

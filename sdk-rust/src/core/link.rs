@@ -87,7 +87,7 @@ impl Core {
             Phase::Waiting { until, hinted: false } => *until = now,
             Phase::Connected(live) if live.lost_at.is_none_or(|at| at > now + WAKE_PATIENCE_MS) => {
                 live.lost_at = Some(now + WAKE_PATIENCE_MS);
-                self.ask(PingArgs::NAME, &PingArgs {}, now);
+                self.ask(PingArgs::NAME, &PingArgs::default(), now);
             }
             Phase::Idle
             | Phase::Token { .. }
@@ -109,7 +109,7 @@ impl Core {
             if due {
                 live.heard_at = now;
                 // The server wants a byte of us, and reads though we do not.
-                self.ask(PingArgs::NAME, &PingArgs {}, now);
+                self.ask(PingArgs::NAME, &PingArgs::default(), now);
                 self.flush(now);
             }
         }
@@ -198,7 +198,7 @@ impl Core {
             }
             Phase::Connected(live) => {
                 live.lost_at = Some(now + live.heartbeat_ms);
-                self.ask(PingArgs::NAME, &PingArgs {}, now);
+                self.ask(PingArgs::NAME, &PingArgs::default(), now);
             }
         }
     }
@@ -345,6 +345,11 @@ impl Core {
     pub(super) fn finish(&mut self, now: u64) {
         if self.finishing.is_some() {
             self.flush_settlings();
+        }
+        if self.finishing.is_some() && self.live().is_some() && self.publishes.is_unsure() {
+            // What nobody waits for may still be refused: that is told before the end.
+            self.publishes.be_sure();
+            self.ask(PingArgs::NAME, &PingArgs { settled: true }, now);
         }
         let Some(finishing) = &mut self.finishing else { return };
         let idle = self.publishes.is_empty() && self.calls.is_empty();

@@ -106,6 +106,8 @@ pub(crate) struct Publishes {
     by_id: Table<MessageId, u64>,
     live: usize,
     bytes: usize,
+    /// Whether something was sent on this connection, and the server not asked since, of which only a refusal would be heard.
+    is_unsure: bool,
     /// No entry's deadline is before this.
     deadline: Option<u64>,
 }
@@ -181,6 +183,7 @@ impl Publishes {
             wire.send(&entry.text);
             entry.sent_at.get_or_insert(now);
             if entry.id.is_none() {
+                self.is_unsure = true;
                 self.resolve(number);
             }
         }
@@ -189,6 +192,18 @@ impl Publishes {
     /// The connection is lost: all that is unanswered goes again, from the start.
     pub(crate) fn rewind(&mut self) {
         self.unsent = self.first;
+        // What would be told of it was lost with the connection.
+        self.is_unsure = false;
+    }
+
+    /// Whether the server may still refuse something that nobody waits for, once all is sent and answered.
+    pub(crate) fn is_unsure(&self) -> bool {
+        self.is_unsure && self.is_empty()
+    }
+
+    /// The server is asked when it is through with what was sent.
+    pub(crate) fn be_sure(&mut self) {
+        self.is_unsure = false;
     }
 
     /// What must not be sent again: its deduplication is not certain any more. Called before [`Self::transmit`] on a new connection.

@@ -38,6 +38,8 @@ pub(crate) enum Aggregate {
     ListRooms(ListRoomsArgs),
     ListChannels(Box<ListChannelsArgs>),
     Status,
+    /// Whether what the connection published is done or refused.
+    Settled,
 }
 
 /// Carries out one command, or refuses it.
@@ -71,6 +73,7 @@ fn admit(session: &mut Session, command: &Command, cx: &Context<'_>) -> Result<(
 fn run(session: &mut Session, asked: Asked, command: Command, cx: &mut Context<'_>) -> Result<(), Refusal> {
     match command {
         Command::Connect(args) => return connect::ask(session, &asked, args, cx),
+        Command::Ping(args) if args.settled => cx.steps.push(Step::AskAll(Box::new((asked, Aggregate::Settled)))),
         Command::Ping(_) => cx.ok(&asked, &PingResult { timestamp: cx.timestamp }),
         Command::Help(args) => return help::ask(&asked, &args, cx),
         Command::Refresh(_) => return Err(Refusal::new(ErrorCode::Unsupported, "this server asks for no credentials")),

@@ -117,6 +117,8 @@ pub(crate) enum Part {
     Pattern { lanes: u32 },
     /// A pattern is left here.
     Left,
+    /// What the connection published here is done or refused.
+    Settled,
     /// Rooms here.
     Rooms(Vec<RoomPart>),
     /// Channels here.
@@ -127,6 +129,8 @@ pub(crate) enum Part {
     Foreign(Box<ForeignPart>),
     /// An answer to another node.
     Peer(Box<Answer>),
+    /// It cannot be answered here.
+    Refused(Box<Refusal>),
     /// A lane that matches a pattern cannot be joined.
     LaneRefused(Box<Refusal>),
     /// A lane that matched a pattern is no more.

@@ -1,6 +1,8 @@
 //! Answers that every shard has a part in, while their parts come in.
 
-use arqonbus_protocol::{JoinResult, LeaveResult, NodeStatus, Pattern, Refusal, StatusResult, TopicStart, encode_ok, encode_refused, limits};
+use arqonbus_protocol::{
+    JoinResult, LeaveResult, NodeStatus, Pattern, PingResult, Refusal, StatusResult, TopicStart, encode_ok, encode_refused, limits,
+};
 
 use super::{Part, StatusPart};
 use crate::commands::{self, Aggregate};
@@ -67,9 +69,9 @@ impl Gather {
                 self.nodes.extend(foreign.nodes);
                 self.incomplete |= foreign.incomplete;
             }
-            Part::LaneRefused(refusal) => self.refused = Some(refusal),
+            Part::Refused(refusal) | Part::LaneRefused(refusal) => self.refused = Some(refusal),
             // Answers to other nodes go to them.
-            Part::Left | Part::LaneGone | Part::Peer(_) => {}
+            Part::Left | Part::Settled | Part::LaneGone | Part::Peer(_) => {}
         }
     }
 
@@ -83,7 +85,12 @@ impl Gather {
     pub(crate) fn refused_pattern(&self) -> Option<Pattern> {
         match &self.aggregate {
             Aggregate::JoinPattern(args) if self.refused.is_some() => Some(args.pattern()),
-            Aggregate::JoinPattern(_) | Aggregate::LeavePattern(_) | Aggregate::ListRooms(_) | Aggregate::ListChannels(_) | Aggregate::Status => None,
+            Aggregate::JoinPattern(_)
+            | Aggregate::LeavePattern(_)
+            | Aggregate::ListRooms(_)
+            | Aggregate::ListChannels(_)
+            | Aggregate::Status
+            | Aggregate::Settled => None,
         }
     }
 
@@ -107,6 +114,7 @@ impl Gather {
             Aggregate::ListRooms(args) => encode_ok(&id, &commands::merge_rooms(args, std::mem::take(&mut self.rooms), self.incomplete)),
             Aggregate::ListChannels(args) => encode_ok(&id, &commands::merge_channels(args, std::mem::take(&mut self.channels), self.incomplete)),
             Aggregate::Status => encode_ok(&id, &self.status(shared)),
+            Aggregate::Settled => encode_ok(&id, &PingResult { timestamp: shared.clock.timestamp() }),
         }
     }
     fn status(&mut self, shared: &Shared) -> StatusResult {

@@ -223,6 +223,7 @@ impl Peers {
             | Op::RegisterUser { .. }
             | Op::UnregisterUser { .. }
             | Op::Kick { .. }
+            | Op::Settled { .. }
             | Op::Peer(_) => {}
         }
     }

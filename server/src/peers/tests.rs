@@ -86,8 +86,15 @@ impl Node {
             let Delivery::Part { part, .. } = delivery else { return None };
             match part {
                 Part::Pattern { lanes } => Some(format!("{lanes} lanes")),
-                Part::LaneRefused(refusal) => Some(format!("refused {}", refusal.code.as_str())),
-                Part::LaneGone | Part::Left | Part::Rooms(_) | Part::Channels(_) | Part::Status(_) | Part::Foreign(_) | Part::Peer(_) => None,
+                Part::Refused(refusal) | Part::LaneRefused(refusal) => Some(format!("refused {}", refusal.code.as_str())),
+                Part::LaneGone
+                | Part::Left
+                | Part::Settled
+                | Part::Rooms(_)
+                | Part::Channels(_)
+                | Part::Status(_)
+                | Part::Foreign(_)
+                | Part::Peer(_) => None,
             }
         });
         told.collect()

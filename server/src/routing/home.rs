@@ -13,6 +13,7 @@ use super::lane::Pending;
 use super::op::{Asked, LaneOp, Op, PublishOp, ShardId};
 use super::patterns::PatternMember;
 use super::publish::Counts;
+use super::settled::Behindhand;
 use super::{ConnId, Egress, Lane};
 use crate::clock::Moment;
 use crate::hash::{Map, State};
@@ -32,6 +33,8 @@ pub(crate) struct Home {
     pub(crate) birth: Birth,
     /// Publishes behind one about which other nodes are asked, by topic and sender.
     pub(super) behind: Map<(Topic, ConnId), Behind>,
+    /// Who is to hear once nothing is under way of what it published.
+    pub(super) behindhand: Behindhand,
     pub(crate) directory: Directory,
     /// Ids of messages to targets that have no log.
     pub(crate) sent: DedupWindow<()>,
@@ -46,7 +49,7 @@ pub(crate) struct Home {
     pub(crate) node: Arc<Identity>,
     pub(crate) counts: Counts,
     /// Lanes by the ticket of the question that they wait for.
-    waiting: Map<Ticket, Key>,
+    pub(super) waiting: Map<Ticket, Key>,
     tickets: u64,
     /// Joins whose lane goes on without them.
     #[cfg(any(test, feature = "sabotage"))]
@@ -77,6 +80,7 @@ impl Home {
             patterns: Vec::new(),
             birth: Birth::default(),
             behind: Map::default(),
+            behindhand: Behindhand::default(),
             directory: Directory::default(),
             sent,
             gathered: Vec::new(),
@@ -138,6 +142,7 @@ impl Home {
             Op::ListRooms { asked, gather, args } => self.list_rooms(&asked, gather, &args),
             Op::ListChannels { asked, gather, args } => self.list_channels(&asked, gather, &args),
             Op::Status { asked, gather } => self.status(&asked, gather),
+            Op::Settled { conn, gather } => self.ask_settled(conn, gather),
             Op::Peer(op) => self.peer(*op),
         }
     }
@@ -145,6 +150,7 @@ impl Home {
     /// Ends a tick: fans out what was gathered, and tells the metrics.
     pub(crate) fn settle(&mut self) {
         self.give_out();
+        self.answer_settled();
         for key in std::mem::take(&mut self.gathered) {
             if let Some(lane) = self.lanes.get_mut(key) {
                 lane.flush(&mut self.egress);

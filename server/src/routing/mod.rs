@@ -16,6 +16,7 @@ mod op;
 mod owed;
 mod patterns;
 mod publish;
+mod settled;
 mod upkeep;
 mod verdict;
 

@@ -79,6 +79,8 @@ pub(crate) enum Op {
     ListChannels { asked: Asked, gather: u32, args: Box<ListChannelsArgs> },
     /// Count, here.
     Status { asked: Asked, gather: u32 },
+    /// Answer once what a connection has published here is done or refused.
+    Settled { conn: ConnId, gather: u32 },
     /// Another node asks or tells something.
     Peer(Box<PeerOp>),
 }

@@ -179,8 +179,8 @@ impl Core {
             self.shared.tell_refused(asked, None, refusal.code);
             return self.edge.to(key, &encode_refused(&asked.request_id, &refusal));
         }
-        // Other nodes have topics that match, but no patterns of connections here.
-        let abroad = self.shared.abroad.filter(|_| !matches!(aggregate, Aggregate::LeavePattern(_)));
+        // Other nodes have topics that match, but no patterns and publishes of connections here.
+        let abroad = self.shared.abroad.filter(|_| !matches!(aggregate, Aggregate::LeavePattern(_) | Aggregate::Settled));
         conn.gathers.push((gather, Gather::new(asked.clone(), aggregate.clone(), self.shared.shards + usize::from(abroad.is_some()))));
         for shard in (0..self.shared.shard_ids()).chain(abroad) {
             let asked = asked.clone();
@@ -190,6 +190,7 @@ impl Core {
                 Aggregate::ListRooms(args) => Op::ListRooms { asked, gather, args: args.clone() },
                 Aggregate::ListChannels(args) => Op::ListChannels { asked, gather, args: args.clone() },
                 Aggregate::Status => Op::Status { asked, gather },
+                Aggregate::Settled => Op::Settled { conn: asked.conn, gather },
             };
             self.ask(shard, op);
         }

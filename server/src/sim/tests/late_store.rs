@@ -20,6 +20,26 @@ fn a_slow_lane_does_not_stop_others() {
 }
 
 #[test]
+fn a_ping_that_waits_for_what_was_published_waits_for_its_store_and_for_nobody_elses() {
+    let mut bus = bus_with(|setup| setup.config.create = crate::config::Create::Explicit);
+    let (slow, unknown) = (topic_on(&bus, 1), topics_on(&bus, 0).nth(1).unwrap());
+    let (mut peer, mut other) = (Peer::open(&mut bus, 0), Peer::open(&mut bus, 0));
+    peer.ask(&mut bus, "create_channel", &join(&slow));
+    bus.stick(&slow);
+    peer.publish(&mut bus, &slow.to_string(), "late");
+    say_message(&mut bus, &mut peer, &unknown, &json!({}));
+    peer.command(&mut bus, "ping", &json!({ "settled": true }));
+    let at_once = other.ask(&mut bus, "ping", &json!({ "settled": true }));
+    assert!(at_once["timestamp"].is_string(), "nothing of its own is under way: {at_once}");
+    assert_eq!(brief(&peer.hear(&mut bus)), ["unknown_channel"]);
+    assert!(peer.ask(&mut bus, "ping", &json!({}))["timestamp"].is_string(), "a sign of life waits for nothing");
+    bus.unstick(&slow);
+    let heard = peer.hear(&mut bus);
+    assert_eq!((heard.len(), &heard[0]["request_id"]), (2, &json!("late")), "{heard:?}");
+    assert!(heard[1]["result"]["timestamp"].is_string(), "{heard:?}");
+}
+
+#[test]
 fn what_a_waiting_lane_queues_is_done_in_order_up_to_its_bound() {
     let mut bus = bus_with(|setup| setup.config.limits.lane_queue = 3);
     let topic = topic_on(&bus, 1);
