@@ -22,6 +22,8 @@ mod slots;
 mod spare;
 #[cfg(any(test, feature = "sabotage"))]
 mod switches;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "store-suite")]
 mod trial;
 mod verdict;

@@ -132,7 +132,7 @@ impl RedisStore {
     /// Goes over to the epoch that Redis answers with, where it is another.
     pub(super) fn follow_epoch(&mut self, topic: &Topic, epoch: u64, start: u64) {
         let Some(log) = self.logs.get_mut(topic).filter(|log| log.epoch != epoch) else { return };
-        let owed = log.take_ahead();
+        let (owed, held) = (log.take_ahead(), log.take_held());
         let ends = Ends { epoch, start, head: start, first: log.ends.first.min(start), bytes: log.ends.bytes };
         let before = (log.epoch, log.told);
         log.begin_at(ends);
@@ -158,8 +158,12 @@ impl RedisStore {
         let reason = self.says_epochs().then_some(GapReason::EpochChanged);
         self.out.push_back(Told::Moved { topic: *topic, reason, head, durability: self.class(&settings) });
         self.put_acked_back(topic, start);
-        // Whatever lost the log's end may have lost the list.
         let look = self.look(topic, &self.logs[topic]);
+        // What they waited for may never come.
+        for HeldRead { ticket, range, .. } in held {
+            self.ask(Job::Read(ticket, look.clone(), range));
+        }
+        // Whatever lost the log's end may have lost the list.
         self.ask(Job::Enter(vec![look]));
     }
 
@@ -211,7 +215,12 @@ impl RedisStore {
     fn fill_holes(&mut self, now: Moment) {
         for topic in std::mem::take(&mut self.holes) {
             let Some(log) = self.logs.get_mut(&topic).filter(|log| log.place == Place::Redis && log.has_hole()) else { continue };
-            let Some(since) = log.hole_since.filter(|_| !self.is_down) else { continue };
+            if self.is_down {
+                // Once Redis is back all heads are looked at.
+                log.hole_since = None;
+                continue;
+            }
+            let Some(since) = log.hole_since else { continue };
             if now.since(since) < HOLE_MS {
                 self.holes.push(topic);
             } else if !std::mem::replace(&mut log.filling, true) {
@@ -233,14 +242,12 @@ impl RedisStore {
     fn filled(&mut self, topic: &Topic, found: Result<Found, Failure>, now: Moment) {
         let Some(log) = self.logs.get_mut(topic) else { return };
         log.filling = false;
-        let Ok(found) = found else {
-            // Once Redis is back all heads are looked at.
+        let present = found.ok().filter(|found| !log.is_past(found.ends.epoch));
+        let Some(found) = present.filter(|_| log.place == Place::Redis && log.feed == Feed::Here) else {
+            // What is missing still, or again, is asked for again.
             log.hole_since = None;
             return self.advance(topic, now);
         };
-        if log.place != Place::Redis || log.feed != Feed::Here || log.is_past(found.ends.epoch) {
-            return;
-        }
         self.look_at(topic, found.ends);
         let Some(log) = self.logs.get_mut(topic) else { return };
         let first = found.entries.first().map_or(found.ends.head + 1, |(seq, _)| *seq);
