@@ -44,7 +44,7 @@ impl Home {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         lane.flush(&mut self.egress);
         let topic = lane.topic;
-        self.store.close(&topic);
+        self.store.forget(&topic);
         for op in self.disband(key, by) {
             self.ask_anew(key, topic, op);
         }

@@ -48,7 +48,7 @@ impl Home {
 
     /// A channel was deleted on another node. Where the store tells of the topic, it tells that as well, behind what came before it.
     pub(super) fn ended_abroad(&mut self, topic: &Topic, by: ClientId) {
-        let Some(key) = self.by_topic.get(topic).copied() else { return };
+        let Some(key) = self.by_topic.get(topic).copied() else { return self.store.forget(topic) };
         if self.lanes.get(key).is_some_and(|lane| !lane.followed) {
             self.ask_lane(key, LaneOp::Ended { by });
         }

@@ -274,6 +274,11 @@ pub trait Store {
     /// Lets go of a log that is forgettable; the next question about it opens it again.
     fn close(&mut self, topic: &Topic);
 
+    /// Lets go of a log that another node has deleted: nothing of it is to come back.
+    fn forget(&mut self, topic: &Topic) {
+        self.close(topic);
+    }
+
     /// Gives up expired entries of some logs; called about once a second, does a bounded amount of work.
     fn sweep(&mut self, now: Moment);
 

@@ -2,10 +2,10 @@
 //! taken away that keeps the promise.
 
 use arqonbus_server::sim::Sabotage;
-use arqonbus_tests::harness::Peer;
 use arqonbus_tests::harness::clock::eventually;
 use arqonbus_tests::harness::peer::position;
 use arqonbus_tests::harness::redis::Redis;
+use arqonbus_tests::harness::{Peer, Reach};
 use serde_json::{Value, json};
 
 use super::{Node, history};
@@ -149,6 +149,33 @@ async fn g04_g10_a_restart_from_an_older_snapshot_is_announced_and_what_was_ackn
 #[tokio::test]
 async fn g04_g10_a_restart_with_everything_is_announced_and_loses_nothing() {
     assert_eq!(broken(&suffer(Loss::Restart, None).await), [] as [String; 0]);
+}
+
+/// Acknowledged, lost, and the bus has gone on without Redis before it found out.
+async fn lose_in_an_outage(sabotage: Option<Sabotage>) -> Vec<Value> {
+    let mut redis = server(Loss::Snapshot).await;
+    let node = Node::sabotaged(&redis, sabotage);
+    let mut publisher = Peer::connect(&node).await;
+    publisher.publish("r:c", json!(1)).await;
+    redis.tell(&["SAVE"]).await;
+    for n in 2..=3 {
+        assert_eq!(publisher.publish("r:c", json!(n)).await["durability"], json!("redis"));
+    }
+    redis.kill();
+    assert_eq!(publisher.publish("r:c", json!(4)).await["durability"], json!("memory"));
+    redis.restart().await;
+    super::all_are("healthy", &[node.address()]).await;
+    history(&node, "r:c").await
+}
+
+#[tokio::test]
+async fn g04_g12_what_redis_lost_is_put_back_in_front_of_what_was_taken_meanwhile() {
+    assert_eq!(lose_in_an_outage(None).await, [json!(1), json!(2), json!(3), json!(4)]);
+}
+
+#[tokio::test]
+async fn g04_is_red_where_what_redis_lost_in_an_outage_is_not_put_back() {
+    assert_eq!(lose_in_an_outage(Some(Sabotage::ForgetOnOutage)).await, [json!(1)]);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! Questions leave by the shard's [`Desk`], and news comes back by it. What is appended while one batch is under way leaves together with the
 //! next: under load batches get larger, not more. See specs/003-redis.
 
+mod acked;
 mod appends;
 pub(crate) mod catalogue;
 mod desk;
@@ -35,6 +36,7 @@ use std::task::{Context, Poll, Waker};
 
 use arqonbus_protocol::{ClientId, Durability, StorageState, StorageStatus, Topic};
 
+use acked::Acked;
 pub(crate) use desk::Desk;
 pub(crate) use engine::{Bus, Engine};
 #[cfg(feature = "store-suite")]
@@ -52,7 +54,7 @@ use crate::telemetry::Metrics;
 use desk::Job;
 use log::{Log, Place};
 use script::{Item, Look, Part};
-use spare::{Acked, Missed};
+use spare::Missed;
 
 /// Messages and bytes of one batch: Redis serves nobody else while it takes one.
 const BATCH_MESSAGES: usize = 512;
@@ -102,6 +104,8 @@ struct Waiting {
     topic: Topic,
     /// Who waits for the answer; nobody where the message is put back.
     ticket: Option<Ticket>,
+    /// Whether Redis had it before.
+    was_stored: bool,
     item: Item,
 }
 
@@ -285,7 +289,7 @@ impl Store for RedisStore {
     fn append(&mut self, topic: &Topic, entry: Entry, fingerprint: Option<Fingerprint>, now: Moment, ticket: Ticket) -> Progress<Appended> {
         let fingerprint = fingerprint.unwrap_or_else(|| self.own_fingerprint());
         let Some(log) = self.logs.get(topic) else { return Progress::Done(Err(Self::not_open())) };
-        let (place, waiting) = (log.place, Waiting { topic: *topic, ticket: Some(ticket), item: Item { entry, fingerprint } });
+        let (place, waiting) = (log.place, Waiting { topic: *topic, ticket: Some(ticket), was_stored: false, item: Item { entry, fingerprint } });
         match place {
             Place::Opening(_) => return Progress::Done(Err(Self::not_open())),
             Place::Memory | Place::Healing => self.append_to_memory(waiting, now),
@@ -342,21 +346,27 @@ impl Store for RedisStore {
 
     fn is_forgettable(&mut self, topic: &Topic, _now: Moment) -> bool {
         // Redis keeps it, unless Redis is still to be given what this node has. What groups have given out is looked after.
-        self.logs.get(topic).is_none_or(|log| log.place == Place::Redis) && self.groups.are_closed(topic)
+        self.logs.get(topic).is_none_or(|log| log.place == Place::Redis && log.healing == 0) && self.groups.are_closed(topic)
     }
 
     fn close(&mut self, topic: &Topic) {
         self.end_to_follow(topic);
         if self.logs.remove(topic).is_some() {
             self.memory.close(topic);
-            self.acked.forget(topic);
             self.groups.close(topic);
         }
     }
 
+    fn forget(&mut self, topic: &Topic) {
+        self.forget_lost(topic);
+        self.close(topic);
+    }
+
     fn sweep(&mut self, now: Moment) {
         self.memory.sweep(now);
-        self.acked.expire(now);
+        if !self.is_down {
+            self.acked.expire(now);
+        }
         if now >= self.heads_due {
             self.look_at_all(now);
         }

@@ -72,6 +72,7 @@ impl RedisStore {
                 log.place = Place::Redis;
                 log.begin_at(ends);
                 self.tell(ticket, Answer::Opened(Ok(ends.state())));
+                self.put_acked_back(topic, ends.start);
                 self.follow_anyway(topic);
             }
             Place::Healing if self.is_down => log.place = Place::Memory,
@@ -102,11 +103,12 @@ impl RedisStore {
         let Some(log) = self.logs.get_mut(topic) else { return };
         let Some(ticket) = waiting.ticket else {
             log.healing = log.healing.saturating_sub(1);
+            if let Outcome::Stored(seq) = outcome {
+                self.metrics.acked_restored.add(u64::from(waiting.was_stored));
+                self.acked.remember(topic, log.epoch, seq, waiting.item.clone(), now);
+            }
             match (outcome, log.place) {
-                (Outcome::Stored(seq), Place::Redis) => {
-                    self.metrics.acked_restored.add(1);
-                    log.place(seq, Placed::Fed(waiting.item.entry));
-                }
+                (Outcome::Stored(seq), Place::Redis) => log.place(seq, Placed::Fed(waiting.item.entry)),
                 (Outcome::Stored(seq) | Outcome::Duplicate(seq), _) => log.healed = log.healed.max(seq),
                 (Outcome::Conflict, _) => self.metrics.outage_lost.add(1),
             }
@@ -118,7 +120,7 @@ impl RedisStore {
         let Some(log) = self.logs.get_mut(topic) else { return };
         match outcome {
             Outcome::Stored(seq) => {
-                self.acked.remember(topic, seq, waiting.item.clone(), now);
+                self.acked.remember(topic, log.epoch, seq, waiting.item.clone(), now);
                 log.place(seq, Placed::Own(ticket, waiting.item));
             }
             Outcome::Duplicate(seq) => {
@@ -139,7 +141,7 @@ impl RedisStore {
         let (head, settings, place) = (log.position(start), log.settings.clone(), log.place);
         if place != Place::Redis {
             log.healed = start;
-            return;
+            return self.put_acked_back(topic, start);
         }
         // What had its place there is acknowledged with it; that it does not come is what the gap says.
         for (seq, placed) in owed {
@@ -167,9 +169,10 @@ impl RedisStore {
         self.ask(Job::Enter(vec![look]));
     }
 
-    /// Offers Redis what it has acknowledged and lost.
-    fn put_acked_back(&mut self, topic: &Topic, start: u64) {
-        let (items, lost) = self.acked.take_after(topic, start);
+    /// Offers Redis what it has acknowledged and lost: what was after `start` in an earlier epoch.
+    pub(super) fn put_acked_back(&mut self, topic: &Topic, start: u64) {
+        let Some(epoch) = self.logs.get(topic).map(|log| log.epoch) else { return };
+        let (items, lost) = self.acked.take_lost(topic, epoch, start);
         if lost > 0 {
             self.metrics.acked_lost.add(lost);
             tracing::error!(room = %topic.room, channel = %topic.channel, lost, "Redis has lost acknowledged messages that cannot be put back");
@@ -178,7 +181,7 @@ impl RedisStore {
         let Some(log) = self.logs.get_mut(topic).filter(|log| log.settings.messages_max > 0 && !is_forgetful) else { return };
         log.healing += items.len();
         for item in items.into_iter().rev() {
-            self.gathering.push_front(Waiting { topic: *topic, ticket: None, item });
+            self.gathering.push_front(Waiting { topic: *topic, ticket: None, was_stored: true, item });
         }
     }
 
@@ -326,7 +329,10 @@ impl RedisStore {
                 self.advance(topic, now);
             }
             (Place::Redis, Notice::GaveBack { group, .. }) => self.tell_work(*topic, Some(group)),
-            (Place::Redis, Notice::Deleted { by, .. }) => self.out.push_back(Told::Deleted { topic: *topic, by }),
+            (Place::Redis, Notice::Deleted { by, .. }) => {
+                self.forget_lost(topic);
+                self.out.push_back(Told::Deleted { topic: *topic, by });
+            }
             // While Redis was away, or is being caught up with, what it holds is looked at once that is over.
             (Place::Opening(_) | Place::Memory | Place::Healing | Place::Restoring, _) => {}
         }
@@ -335,9 +341,16 @@ impl RedisStore {
     fn deleted(&mut self, ticket: Ticket, topic: &Topic, result: Result<(), Failure>) {
         let result = result.map_err(|failure| self.refusal(&failure));
         if result.is_ok() {
+            self.forget_lost(topic);
             self.close_deleted(topic);
         }
         self.tell(ticket, Answer::Deleted(result));
+    }
+
+    /// A log was deleted: nothing of it is put back.
+    pub(super) fn forget_lost(&mut self, topic: &Topic) {
+        self.acked.forget(topic);
+        self.gathering.retain(|waiting| waiting.ticket.is_some() || waiting.topic != *topic);
     }
 
     fn close_deleted(&mut self, topic: &Topic) {

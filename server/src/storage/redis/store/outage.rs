@@ -65,6 +65,7 @@ impl RedisStore {
     pub(super) fn up(&mut self, now: Moment) {
         self.is_down = false;
         self.state = StorageState::Healing;
+        self.acked.renew(now);
         let mut looks = Vec::new();
         for (topic, log) in self.logs.iter_mut().filter(|(_, log)| log.place == Place::Memory) {
             log.place = Place::Healing;
@@ -180,7 +181,7 @@ impl RedisStore {
 
     /// Takes a message into memory, and keeps it for Redis.
     pub(super) fn append_to_memory(&mut self, waiting: Waiting, now: Moment) {
-        let Waiting { topic, ticket: Some(ticket), item } = waiting else { return };
+        let Waiting { topic, ticket: Some(ticket), item, .. } = waiting else { return };
         let kept = item.clone();
         let Progress::Done(appended) = self.memory.append(&topic, item.entry, Some(item.fingerprint), now, ticket) else {
             unreachable!("memory answers at once")
@@ -194,14 +195,15 @@ impl RedisStore {
     /// A batch failed. Whether it was stored may be unknown: it is offered again under its ids, or whoever waits is told that it is unknown.
     pub(super) fn not_written(&mut self, topic: &Topic, waiting: Vec<Waiting>, failure: &Failure, now: Moment) {
         if !failure.outage || !self.logs.contains_key(topic) {
-            return self.refuse(waiting, failure);
+            return self.refuse(topic, waiting, failure);
         }
         let (taken, put_back): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|waiting| waiting.ticket.is_some());
-        if !put_back.is_empty() {
-            self.put_off(topic, put_back.into_iter().map(|waiting| waiting.item).collect(), now);
+        // Before those that wait for the next batch: they are put off together.
+        for waiting in put_back.into_iter().rev() {
+            self.gathering.push_front(waiting);
         }
         if self.on_outage == OnOutage::Reject {
-            return self.refuse(taken, failure);
+            return self.refuse(topic, taken, failure);
         }
         #[cfg(any(test, feature = "sabotage"))]
         let taken = self.unless_acked(topic, taken, now);
@@ -210,14 +212,22 @@ impl RedisStore {
         }
     }
 
-    fn refuse(&mut self, waiting: Vec<Waiting>, failure: &Failure) {
-        for Waiting { ticket, .. } in waiting {
+    fn refuse(&mut self, topic: &Topic, waiting: Vec<Waiting>, failure: &Failure) {
+        for Waiting { ticket, was_stored, .. } in waiting {
             let refusal = self.refusal(failure);
             match ticket {
                 Some(ticket) => self.tell(ticket, Answer::Appended(Err(refusal))),
-                None => self.metrics.outage_lost.add(1),
+                None => {
+                    let lost = if was_stored { &self.metrics.acked_lost } else { &self.metrics.outage_lost };
+                    lost.add(1);
+                    tracing::error!(room = %topic.room, channel = %topic.channel, why = failure.why, "a message cannot be put back into Redis");
+                    if let Some(log) = self.logs.get_mut(topic) {
+                        log.healing = log.healing.saturating_sub(1);
+                    }
+                }
             }
         }
+        self.restored_if_done(topic);
     }
 
     pub(super) fn not_found(&mut self, ticket: Ticket, topic: &Topic, range: &ReadRange, failure: &Failure, now: Moment) {
@@ -251,7 +261,8 @@ impl RedisStore {
             // Whoever came while Redis was away has not asked it for the feed.
             self.ask_for_feed(topic);
         }
-        self.gathering.extend(items.into_iter().map(|item| Waiting { topic: *topic, ticket: None, item }));
+        self.gathering.extend(items.into_iter().map(|item| Waiting { topic: *topic, ticket: None, was_stored: false, item }));
+        self.put_acked_back(topic, ends.start);
         self.restored_if_done(topic);
         self.advance(topic, now);
     }

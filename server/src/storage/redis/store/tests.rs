@@ -1,5 +1,6 @@
 //! One shard's half against tasks that are played by hand: what comes when is the test's to say.
 
+mod outages;
 mod reads;
 
 use std::sync::Arc;

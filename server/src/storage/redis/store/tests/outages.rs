@@ -1,0 +1,163 @@
+//! What is given back to Redis after an outage, and in which order.
+
+use arqonbus_protocol::{GapReason, StorageState};
+
+use super::*;
+use crate::storage::redis::store::notice::Notice;
+
+/// Redis was away, and has lost what it had acknowledged just before.
+#[test]
+fn what_was_acknowledged_before_an_outage_is_put_back_in_front_of_what_was_taken_meanwhile() {
+    let mut shard = Shard::new();
+    shard.open(ends(1, 0, 0));
+    shard.stored("one", 1, 1);
+    shard.stored("two", 1, 2);
+    shard.hear(News::Down);
+    shard.publish("three");
+    // Longer than what was acknowledged is remembered while all is well.
+    for _ in 0..60 {
+        shard.now = shard.now.plus_ms(1_000);
+        shard.store.sweep(shard.now);
+    }
+    shard.hear(News::Up);
+    shard.store.sweep(shard.now);
+    shard.hear(opened(ends(2, 1, 1)));
+    assert_eq!(shard.batch(), Some(vec!["two".to_owned(), "three".to_owned()]));
+    assert_eq!(shard.metrics.acked_lost.value(), 0);
+}
+
+/// As many as need several batches, of which the first meets the next outage.
+#[test]
+fn what_could_not_be_put_back_keeps_its_order() {
+    let mut shard = Shard::new();
+    shard.open(ends(1, 0, 0));
+    shard.hear(News::Down);
+    let texts: Vec<String> = (0..1_200).map(|n| format!("{n:04}")).collect();
+    for text in &texts {
+        shard.publish(text);
+    }
+    shard.hear(News::Up);
+    shard.hear(opened(ends(1, 0, 0)));
+    assert_eq!(shard.batch().expect("a batch").len(), 512);
+    shard.hear(News::Appended(vec![Err(away())]));
+    shard.hear(News::Up);
+    shard.hear(opened(ends(1, 0, 0)));
+    let mut put_back = Vec::new();
+    while let Some(batch) = shard.batch() {
+        put_back.extend(batch.clone());
+        shard.hear(written(1, 0, put_back.len() as u64 - batch.len() as u64 + 1..=put_back.len() as u64));
+    }
+    assert!(put_back == texts, "{:?}", put_back.chunks(512).map(|batch| &batch[0]).collect::<Vec<_>>());
+}
+
+/// The outage begins between two batches.
+#[test]
+fn what_waits_to_be_put_back_keeps_its_order_too() {
+    let mut shard = Shard::new();
+    shard.open(ends(1, 0, 0));
+    shard.hear(News::Down);
+    let texts: Vec<String> = (0..1_200).map(|n| format!("{n:04}")).collect();
+    for text in &texts {
+        shard.publish(text);
+    }
+    shard.hear(News::Up);
+    shard.hear(opened(ends(1, 0, 0)));
+    shard.batch();
+    shard.hear(News::Down);
+    shard.hear(written(1, 0, 1..=512));
+    shard.publish("last");
+    shard.hear(News::Up);
+    shard.hear(opened(ends(1, 0, 512)));
+    let mut put_back = Vec::new();
+    while let Some(batch) = shard.batch() {
+        put_back.extend(batch.clone());
+        let last = 512 + put_back.len() as u64;
+        shard.hear(written(1, 0, last - batch.len() as u64 + 1..=last));
+    }
+    assert_eq!(put_back, texts[512..].iter().cloned().chain(["last".to_owned()]).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_log_that_redis_takes_nothing_of_is_restored_without_what_it_refuses() {
+    let mut shard = Shard::new();
+    shard.open(ends(1, 0, 0));
+    shard.hear(News::Down);
+    shard.publish("one");
+    shard.hear(News::Up);
+    shard.hear(opened(ends(1, 0, 0)));
+    assert_eq!(shard.batch(), Some(vec!["one".to_owned()]));
+    let told = shard.hear(News::Appended(vec![Err(Failure { outage: false, ..away() })]));
+    assert!(told.iter().any(|told| matches!(told, Told::Moved { reason: Some(GapReason::Restored), .. })), "{told:?}");
+    assert_eq!((shard.store.state(), shard.metrics.outage_lost.value()), (StorageState::Healthy, 1));
+}
+
+/// A second loss, while the first is being mended.
+#[test]
+fn what_was_put_back_is_put_back_again_when_it_is_lost_again() {
+    let mut shard = Shard::new();
+    shard.open(ends(1, 0, 0));
+    shard.hear(News::Down);
+    let texts: Vec<String> = (0..600).map(|n| format!("{n:04}")).collect();
+    for text in &texts {
+        shard.publish(text);
+    }
+    shard.hear(News::Up);
+    shard.hear(opened(ends(1, 0, 0)));
+    assert_eq!(shard.batch().expect("a batch").len(), 512);
+    shard.hear(written(1, 0, 1..=512));
+    assert_eq!(shard.batch().expect("a batch").len(), 88);
+    shard.hear(written(2, 0, 1..=88));
+    assert_eq!(shard.batch().map(|batch| batch == texts[..512]), Some(true));
+    assert_eq!(shard.metrics.acked_lost.value(), 0);
+}
+
+#[test]
+fn what_was_acknowledged_before_a_deletion_does_not_come_back() {
+    let mut shard = Shard::new();
+    shard.open(ends(1, 0, 0));
+    shard.stored("one", 1, 1);
+    let ticket = shard.ticket();
+    assert!(matches!(shard.store.delete(&topic(), ClientId::node(1), ticket), Progress::Later));
+    shard.hear(News::Deleted(ticket, topic(), Ok(())));
+    shard.open(ends(2, 0, 0));
+    shard.hear(News::Heads(vec![(topic(), ends(3, 0, 0))]));
+    assert_eq!(shard.batch(), None);
+}
+
+#[test]
+fn what_was_acknowledged_is_put_back_though_its_log_was_closed_meanwhile() {
+    let mut shard = Shard::new();
+    shard.open(ends(1, 0, 0));
+    shard.stored("one", 1, 1);
+    shard.store.close(&topic());
+    let ticket = shard.ticket();
+    assert!(matches!(shard.store.open(&topic(), &settings(), shard.now, ticket), Progress::Later));
+    shard.hear(opened(ends(2, 0, 0)));
+    assert_eq!(shard.batch(), Some(vec!["one".to_owned()]));
+    assert!(!shard.store.is_forgettable(&topic(), shard.now), "it would be written to without its bounds");
+}
+
+#[test]
+fn what_waits_to_be_put_back_is_forgotten_when_another_node_deletes_the_log() {
+    let mut shard = Shard::new();
+    shard.open(ends(1, 0, 0));
+    shard.stored("one", 1, 1);
+    shard.publish("two");
+    assert_eq!(shard.batch(), Some(vec!["two".to_owned()]));
+    shard.hear(News::Heads(vec![(topic(), ends(2, 0, 0))]));
+    let told = shard.hear(News::Noticed(topic(), Notice::Deleted { node: ClientId::node(2), by: ClientId::node(3) }));
+    assert!(matches!(told[..], [Told::Deleted { .. }]), "{told:?}");
+    shard.hear(written(2, 0, 1..=1));
+    assert_eq!(shard.batch(), None);
+}
+
+/// Nobody here had joined, so that another node says it by another way.
+#[test]
+fn what_was_acknowledged_does_not_come_back_once_the_store_is_told_of_a_deletion() {
+    let mut shard = Shard::new();
+    shard.open(ends(1, 0, 0));
+    shard.stored("one", 1, 1);
+    shard.store.forget(&topic());
+    shard.open(ends(2, 0, 0));
+    assert_eq!(shard.batch(), None);
+}
