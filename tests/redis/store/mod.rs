@@ -10,6 +10,7 @@ mod group_faults;
 mod groups;
 mod load;
 mod outage;
+mod refusals;
 mod repeats;
 mod suite;
 mod thin;

@@ -68,6 +68,7 @@ impl Feed {
             inbox,
             waiting: Vec::new(),
             pushes,
+            told: String::new(),
         };
         Ok(Self { wishes, _task: Task(tokio::spawn(keeper.run())) })
     }
@@ -130,6 +131,8 @@ struct Keeper {
     /// Taken, and not carried out.
     waiting: Vec<Wish>,
     pushes: mpsc::Sender<Pushed>,
+    /// What Redis refuses, as it was last said.
+    told: String,
 }
 
 impl Keeper {
@@ -158,9 +161,22 @@ impl Keeper {
         let mut connection = self.way.connect(receiver(Arc::clone(signs), self.pushes.clone())).await.map_err(|error| error.to_string())?;
         let all: Vec<Vec<u8>> = self.followed.iter().cloned().collect();
         for channels in all.chunks(CHANNELS_AT_ONCE) {
-            within(self.response * 4, connection.subscribe(channels)).await.map_err(|error| error.to_string())?;
+            if let Err(error) = within(self.response * 4, connection.subscribe(channels)).await {
+                self.complain(&error);
+                return Err(error.to_string());
+            }
         }
+        self.told.clear();
         Ok(connection)
+    }
+
+    /// Says what Redis refuses, once: what other nodes publish is then found only by looking, seconds later.
+    fn complain(&mut self, error: &LinkError) {
+        let LinkError::Refused { why, .. } = error else { return };
+        if *why != self.told {
+            tracing::warn!(why, "Redis does not let its channels be followed");
+            self.told.clone_from(why);
+        }
     }
 
     /// Carries wishes out until the connection is lost; gives the reason.
@@ -202,6 +218,9 @@ impl Keeper {
         wishes.iter().for_each(|wish| self.note(wish));
         let channels: Vec<Vec<u8>> = wishes.iter_mut().flat_map(|wish| std::mem::take(&mut wish.channels)).collect();
         let outcome = self.wish_of_redis(connection, follow, &channels).await;
+        if let Err(error) = &outcome {
+            self.complain(error);
+        }
         for wish in wishes {
             // Whoever asked may have stopped waiting.
             let _ = wish.done.send(outcome.clone());

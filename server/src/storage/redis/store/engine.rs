@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use ::redis::{Cmd, Value, cmd};
+use ::redis::{Cmd, Value};
 use arqonbus_protocol::{ClientId, Topic};
 use tokio::sync::{Notify, mpsc};
 
@@ -15,10 +15,11 @@ use super::appends::{Replicas, Writer};
 use super::catalogue;
 use super::desk::{Desk, Failure, Followed, News};
 use super::group_script::{Answers, GroupPart};
+use super::health;
 use super::notice::Notice;
 use super::script::{Caller, Ends, Found, Library, Look, first_key, found, heads};
 use super::verdict::{is_outage, is_sure, is_unknown_function, is_unvouched, unreadable};
-use super::{Confirmation, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed};
+use super::{Confirmation, Feed, Link, LinkError, OpenError, Pushed};
 use crate::clock::{Clock, Moment};
 use crate::config;
 use crate::hash::Homes;
@@ -30,10 +31,6 @@ use crate::telemetry::Metrics;
 pub(super) const PATIENCE_MS: u64 = 800;
 /// Milliseconds between two tries.
 const PAUSE_MS: u64 = 20;
-/// Milliseconds between two looks whether Redis is back.
-const PROBE_MS: u64 = 100;
-/// Milliseconds for the answer to such a look.
-const PROBE_ANSWER_MS: u64 = 500;
 /// Logs in one look: where all of each is too old, and in large entries, Redis is held for 7 ms by each.
 const HEADS_AT_ONCE: usize = 8;
 /// Notices that may wait to be sorted.
@@ -53,11 +50,11 @@ pub(crate) struct Engine {
     /// Names the next batch of questions about groups.
     batches: AtomicU64,
     /// Somebody was not served.
-    ill: Notify,
-    fsync: Arc<AtomicBool>,
+    pub(super) ill: Notify,
+    pub(super) fsync: Arc<AtomicBool>,
     pub(super) replicas: Replicas,
     /// One for each shard.
-    writers: Vec<Arc<Writer>>,
+    pub(super) writers: Vec<Arc<Writer>>,
     metrics: Arc<Metrics>,
     #[cfg(any(test, feature = "sabotage"))]
     sabotage: Option<crate::sim::Sabotage>,
@@ -135,7 +132,7 @@ impl Engine {
             tokio::spawn(clerk::serve(Arc::clone(&engine), counter, writer));
         }
         tokio::spawn(sort(Arc::downgrade(&engine), pushed));
-        tokio::spawn(watch(Arc::downgrade(&engine), link.clone()));
+        tokio::spawn(health::watch(Arc::downgrade(&engine), link.clone()));
         Ok((desks, fsync, link))
     }
 
@@ -143,7 +140,7 @@ impl Engine {
         Look { epoch: self.epochs.fetch_add(1, Relaxed), ..look.clone() }
     }
 
-    async fn tell_all(&self, news: impl Fn() -> News) {
+    pub(super) async fn tell_all(&self, news: impl Fn() -> News) {
         for shard in &self.shards {
             // A shard that is gone needs no telling.
             let _ = shard.send(news()).await;
@@ -298,16 +295,6 @@ impl Engine {
         self.run(|| self.caller.delete(&self.library, topic, by)).await.map(drop)
     }
 
-    /// Whether Redis would keep something now, by whichever connection.
-    async fn probe(&self) -> bool {
-        let mut write = cmd("SET");
-        write.arg(format!("{}:probe", self.caller.prefix)).arg(1).arg("PX").arg(60_000);
-        let others = self.writers.iter().filter(|_| self.replicas.count > 0).map(|writer| &writer.link);
-        let links = std::iter::once(&self.link).chain(others);
-        let time = Duration::from_millis(PROBE_ANSWER_MS);
-        join_all(links.map(|link| link.query_within(&write, time)).collect()).await.iter().all(Result::is_ok)
-    }
-
     /// Whether replicas are waited for.
     #[cfg(any(test, feature = "sabotage"))]
     pub(super) fn waits(&self) -> bool {
@@ -336,43 +323,6 @@ async fn sort(engine: Weak<Engine>, mut pushed: mpsc::Receiver<Pushed>) {
         let shard = usize::from(engine.homes.of_topic(&topic));
         // A shard that is gone follows nothing.
         let _ = engine.shards[shard].send(News::Noticed(topic, notice)).await;
-    }
-}
-
-/// Tells the shards when Redis is away, and when it is back.
-async fn watch(engine: Weak<Engine>, link: Link) {
-    let mut state = link.state();
-    let mut connection = 0;
-    loop {
-        let seen = state.borrow_and_update().clone();
-        let Some(here) = engine.upgrade() else { return };
-        let is_ill = match seen {
-            LinkState::Up { connection: now, facts } => {
-                here.fsync.store(Facts::fsync_always(&facts), Relaxed);
-                if std::mem::replace(&mut connection, now) != now {
-                    for advice in facts.advice().into_iter().chain(facts.lacks_replicas(here.replicas.count)) {
-                        tracing::warn!(%advice, "Redis");
-                    }
-                    // Another server may be at the other end.
-                    here.tell_all(|| News::Interrupted).await;
-                }
-                tokio::select! {
-                    () = here.ill.notified() => true,
-                    changed = state.changed() => if changed.is_err() { return } else { false },
-                }
-            }
-            LinkState::Down { .. } => {
-                let up = state.wait_for(|state| matches!(state, LinkState::Up { .. }));
-                tokio::time::timeout(Duration::from_millis(PATIENCE_MS), up).await.is_err()
-            }
-        };
-        if is_ill {
-            here.tell_all(|| News::Down).await;
-            while !here.probe().await {
-                tokio::time::sleep(Duration::from_millis(PROBE_MS)).await;
-            }
-            here.tell_all(|| News::Up).await;
-        }
     }
 }
 

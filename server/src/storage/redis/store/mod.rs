@@ -11,6 +11,7 @@ mod engine;
 mod following;
 mod group_script;
 mod groups;
+mod health;
 mod incarnation;
 pub(crate) mod listing;
 mod log;

@@ -363,6 +363,7 @@ impl RedisStore {
         if self.is_down {
             return;
         }
+        self.take_back();
         self.tell_class();
         for topic in self.groups.topics() {
             self.tell_work(topic, None);

@@ -66,6 +66,12 @@ impl RedisStore {
         self.is_down = false;
         self.state = StorageState::Healing;
         self.acked.renew(now);
+        self.look_at_all(now);
+        self.healed_if_all_are();
+    }
+
+    /// Offers Redis the logs that went on in memory.
+    pub(super) fn take_back(&mut self) {
         let mut looks = Vec::new();
         for (topic, log) in self.logs.iter_mut().filter(|(_, log)| log.place == Place::Memory) {
             log.place = Place::Healing;
@@ -75,8 +81,6 @@ impl RedisStore {
             let look = self.look(&topic, &self.logs[&topic]);
             self.ask(Job::Open(look));
         }
-        self.healed_if_all_are();
-        self.look_at_all(now);
     }
 
     fn healed_if_all_are(&mut self) {
@@ -99,13 +103,16 @@ impl RedisStore {
             self.fail(now);
         }
         match self.logs.get(topic).map(|log| log.place) {
-            Some(Place::Opening(_)) => self.open_without(topic, &failure.why, now),
+            Some(Place::Opening(_)) if failure.outage => self.open_without(topic, &failure.why, now),
+            // In memory it would be another log on each node, and nobody would know.
+            Some(Place::Opening(ticket)) => self.refuse_to_open(topic, ticket, &failure.why),
             Some(Place::Healing) => {
+                if !failure.outage {
+                    tracing::error!(room = %topic.room, channel = %topic.channel, why = failure.why, "Redis does not take a log back");
+                }
+                // It is tried again when Redis is back, or else at the next look at all logs.
                 if let Some(log) = self.logs.get_mut(topic) {
                     log.place = Place::Memory;
-                }
-                if !self.is_down {
-                    self.ask(Job::Probe);
                 }
             }
             Some(Place::Redis | Place::Memory | Place::Restoring) | None => {}
@@ -116,12 +123,16 @@ impl RedisStore {
     pub(super) fn open_without(&mut self, topic: &Topic, why: &str, now: Moment) {
         let Some(Place::Opening(ticket)) = self.logs.get(topic).map(|log| log.place) else { return };
         if self.on_outage == OnOutage::Reject {
-            self.logs.remove(topic);
-            return self.tell(ticket, Answer::Opened(Err(StoreError::Unavailable(why.to_owned()))));
+            return self.refuse_to_open(topic, ticket, why);
         }
         let state = self.open_in_memory(topic, now);
         self.tell(ticket, Answer::Opened(Ok(state)));
         self.out.push_back(Told::Moved { topic: *topic, reason: None, head: state.head, durability: IN_MEMORY });
+    }
+
+    fn refuse_to_open(&mut self, topic: &Topic, ticket: Ticket, why: &str) {
+        self.logs.remove(topic);
+        self.tell(ticket, Answer::Opened(Err(StoreError::Unavailable(why.to_owned()))));
     }
 
     fn open_in_memory(&mut self, topic: &Topic, now: Moment) -> LogState {

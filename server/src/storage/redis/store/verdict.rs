@@ -31,6 +31,8 @@ pub(super) fn is_sure(error: &LinkError) -> bool {
 pub(super) fn is_outage(error: &LinkError) -> bool {
     match error {
         LinkError::NotSent(_) | LinkError::Unknown(_) => true,
-        LinkError::Refused { code, .. } => !matches!(code, Code::Other | Code::WrongType | Code::CrossSlot | Code::NoScript),
+        // Without functions nothing works.
+        LinkError::Refused { code: Code::Other, why } => why.contains("unknown command"),
+        LinkError::Refused { code, .. } => !matches!(code, Code::WrongType | Code::CrossSlot | Code::NoScript),
     }
 }

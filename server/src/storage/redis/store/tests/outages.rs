@@ -161,3 +161,36 @@ fn what_was_acknowledged_does_not_come_back_once_the_store_is_told_of_a_deletion
     shard.open(ends(2, 0, 0));
     assert_eq!(shard.batch(), None);
 }
+
+fn refused() -> Failure {
+    Failure { sure: true, outage: false, why: "WRONGTYPE".into() }
+}
+
+/// Redis is there, and does not do it: in memory each node would have another log, and nobody would know.
+#[test]
+fn a_log_that_redis_refuses_to_open_is_not_opened_in_memory() {
+    let mut shard = Shard::new();
+    let ticket = shard.ticket();
+    assert!(matches!(shard.store.open(&topic(), &settings(), shard.now, ticket), Progress::Later));
+    let told = shard.hear(News::Opened(topic(), Err(refused())));
+    assert!(matches!(told[..], [Told::Answer(_, Answer::Opened(Err(_)))]), "{told:?}");
+}
+
+#[test]
+fn a_log_that_redis_refuses_to_take_back_is_offered_again_in_a_while_and_the_others_are_left_alone() {
+    let mut shard = Shard::new();
+    shard.open(ends(1, 0, 0));
+    shard.hear(News::Down);
+    shard.publish("one");
+    shard.hear(News::Up);
+    shard.jobs();
+    shard.hear(News::Opened(topic(), Err(refused())));
+    assert_eq!(shard.store.state(), StorageState::Healing);
+    let jobs = shard.jobs();
+    assert!(jobs.is_empty(), "Redis is there: {jobs:?}");
+    shard.now = shard.now.plus_ms(60_000);
+    shard.store.sweep(shard.now);
+    assert!(shard.jobs().iter().any(|job| matches!(job, Job::Open(_))), "it is not tried again");
+    shard.hear(opened(ends(1, 0, 0)));
+    assert_eq!(shard.batch(), Some(vec!["one".to_owned()]));
+}
