@@ -202,6 +202,24 @@ async fn g04_is_red_where_what_redis_lost_is_not_put_back() {
 }
 
 #[tokio::test]
+async fn g04_acks_say_what_holds_now_where_redis_is_configured_anew() {
+    let redis = Redis::append_only("always").await;
+    let node = Node::with(&redis, None, |config| config.storage.redis.head_check_ms = 600_000);
+    let mut publisher = Peer::connect(&node).await;
+    for (name, value, class) in [
+        ("appendfsync", "everysec", "redis"),
+        ("appendfsync", "always", "redis_fsync"),
+        ("no-appendfsync-on-rewrite", "yes", "redis"),
+        ("no-appendfsync-on-rewrite", "no", "redis_fsync"),
+        ("appendonly", "no", "redis"),
+        ("appendonly", "yes", "redis_fsync"),
+    ] {
+        redis.set(name, value).await;
+        eventually(&format!("{name} {value}"), async || (publisher.publish("r:c", json!(1)).await["durability"] == json!(class)).then_some(())).await;
+    }
+}
+
+#[tokio::test]
 async fn g04_where_replicas_must_have_it_an_ack_says_that_they_do() {
     let redis = Redis::start().await;
     let replica = Redis::replica_of(&redis).await;

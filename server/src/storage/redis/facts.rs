@@ -26,8 +26,12 @@ pub struct ServerFacts {
     pub maxmemory_policy: String,
     /// Whether it writes an append-only file.
     pub append_only: bool,
+    /// Whether that file is known to hold all data: one that was begun while the server ran does once it has been written anew.
+    pub append_only_whole: bool,
     /// When that file is forced to disk; `None` where it does not say.
     pub fsync: Option<Fsync>,
+    /// Whether that waits while the file, or a snapshot, is written anew.
+    pub fsync_pauses: bool,
     /// Whether it writes snapshots; `None` where it does not say.
     pub snapshots: Option<bool>,
     /// Replicas that are connected.
@@ -65,6 +69,8 @@ pub enum Advice {
         /// Those of the server that has the fewest.
         connected: u32,
     },
+    /// It forces its file to disk always but while it writes another, so acks say the weaker `redis`.
+    FsyncPauses,
 }
 
 impl Advice {
@@ -73,7 +79,9 @@ impl Advice {
     pub fn is_fatal(&self) -> bool {
         match self {
             Self::TooOld(_) => true,
-            Self::Evicts(_) | Self::KeepsNothing | Self::SnapshotsOnly | Self::FsyncUnknown | Self::TooFewReplicas { .. } => false,
+            Self::Evicts(_) | Self::KeepsNothing | Self::SnapshotsOnly | Self::FsyncUnknown | Self::TooFewReplicas { .. } | Self::FsyncPauses => {
+                false
+            }
         }
     }
 }
@@ -99,6 +107,9 @@ impl fmt::Display for Advice {
                     "wait_replicas is {wanted} and a primary has {connected} replicas: no message that it keeps is acknowledged until it has more"
                 )
             }
+            Self::FsyncPauses => f.write_str(
+                "no-appendfsync-on-rewrite is on: while Redis writes its file anew, appendfsync always does not hold; acks say redis, never redis_fsync",
+            ),
         }
     }
 }
@@ -113,7 +124,15 @@ impl Facts {
     /// Whether what is acknowledged has been forced to disk on whichever server it is.
     #[must_use]
     pub fn fsync_always(&self) -> bool {
-        !self.servers.is_empty() && self.servers.iter().all(|server| server.append_only && server.fsync == Some(Fsync::Always))
+        !self.servers.is_empty() && self.servers.iter().all(ServerFacts::fsync_always)
+    }
+
+    /// Takes over what was known of the same servers before, and does not show at every time.
+    pub(super) fn follow(&mut self, before: &Self) {
+        for server in &mut self.servers {
+            let known = before.servers.iter().any(|known| known.replid == server.replid && known.append_only_whole);
+            server.append_only_whole |= server.append_only && known;
+        }
     }
 
     /// What the operator should be told, each once.
@@ -141,7 +160,7 @@ impl Facts {
         for (address, info) in connection.ask_all(&cmd("INFO")).await? {
             servers.push((address, ServerFacts::parse(&from_redis_value_ref::<String>(&info)?)));
         }
-        for name in ["appendfsync", "save"] {
+        for name in ["appendfsync", "no-appendfsync-on-rewrite", "save"] {
             let mut ask = cmd("CONFIG");
             ask.arg("GET").arg(name);
             // Whoever may not ask goes without.
@@ -165,7 +184,12 @@ impl ServerFacts {
             replid: line("master_replid").to_owned(),
             maxmemory_policy: line("maxmemory_policy").to_owned(),
             append_only: line("aof_enabled") == "1",
+            append_only_whole: line("aof_enabled") == "1"
+                && line("aof_rewrite_in_progress") != "1"
+                && line("aof_rewrite_scheduled") != "1"
+                && line("aof_last_bgrewrite_status") != "err",
             fsync: None,
+            fsync_pauses: false,
             snapshots: None,
             replicas: line("connected_slaves").parse().unwrap_or(0),
         }
@@ -179,9 +203,15 @@ impl ServerFacts {
             ("appendfsync", "always") => self.fsync = Some(Fsync::Always),
             ("appendfsync", "everysec") => self.fsync = Some(Fsync::EverySecond),
             ("appendfsync", "no") => self.fsync = Some(Fsync::No),
+            ("no-appendfsync-on-rewrite", pauses) => self.fsync_pauses = pauses != "no",
             ("save", save) => self.snapshots = Some(!save.is_empty()),
             _ => {}
         }
+    }
+
+    /// Whether what it acknowledges has been forced to disk, at any time.
+    fn fsync_always(&self) -> bool {
+        self.append_only && self.append_only_whole && self.fsync == Some(Fsync::Always) && !self.fsync_pauses
     }
 
     fn advice(&self) -> Vec<Advice> {
@@ -195,6 +225,7 @@ impl ServerFacts {
         }
         match (self.append_only, self.snapshots) {
             (true, _) if self.fsync.is_none() => advice.push(Advice::FsyncUnknown),
+            (true, _) if self.fsync == Some(Fsync::Always) && self.fsync_pauses => advice.push(Advice::FsyncPauses),
             (true, _) | (false, None) => {}
             (false, Some(true)) => advice.push(Advice::SnapshotsOnly),
             (false, Some(false)) => advice.push(Advice::KeepsNothing),
@@ -235,6 +266,35 @@ mod tests {
         assert_eq!(advice("aof_enabled:1", "aof_enabled:0", ""), [Advice::KeepsNothing]);
         assert_eq!(advice("aof_enabled:1", "aof_enabled:0", "3600 1"), [Advice::SnapshotsOnly]);
         assert_eq!(ServerFacts::parse(INFO).advice(), [Advice::FsyncUnknown]);
+    }
+
+    #[test]
+    fn what_is_not_always_forced_to_disk_is_not_said_to_be() {
+        let bulk = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let mut pausing = server(INFO, "always", "");
+        pausing.set("no-appendfsync-on-rewrite", &Value::Map(vec![(bulk("no-appendfsync-on-rewrite"), bulk("yes"))]));
+        assert_eq!(pausing.advice(), [Advice::FsyncPauses]);
+        assert!(!Facts { servers: vec![pausing] }.fsync_always());
+    }
+
+    /// Begun while the server runs, the file holds all data only once it has been written anew: until then a crash loses what was forced to disk.
+    #[test]
+    fn a_file_that_was_just_begun_promises_nothing_yet_and_one_that_is_written_anew_does() {
+        let facts = |aof: &str| Facts { servers: vec![server(&INFO.replace("aof_enabled:1", aof), "always", "")] };
+        let following = |before: &Facts, aof: &str| {
+            let mut facts = facts(aof);
+            facts.follow(before);
+            facts
+        };
+        let begun = following(&facts("aof_enabled:0"), "aof_enabled:1\r\naof_rewrite_in_progress:1");
+        assert!(!begun.fsync_always());
+        assert!(!following(&begun, "aof_enabled:1\r\naof_rewrite_scheduled:1").fsync_always());
+        assert!(!following(&begun, "aof_enabled:1\r\naof_last_bgrewrite_status:err").fsync_always());
+        let whole = following(&begun, "aof_enabled:1\r\naof_rewrite_in_progress:0\r\naof_last_bgrewrite_status:ok");
+        assert!(whole.fsync_always());
+        assert!(following(&whole, "aof_enabled:1\r\naof_rewrite_in_progress:1").fsync_always());
+        let off = following(&whole, "aof_enabled:0");
+        assert!(!following(&off, "aof_enabled:1\r\naof_rewrite_in_progress:1").fsync_always());
     }
 
     #[test]

@@ -244,10 +244,13 @@ async fn look_after(inner: &Inner, way: &mut Way, mut connection: Connection, fa
             () = inner.doubt.notified() => {}
             () = tokio::time::sleep(Duration::from_millis(LOOK_MS)) => {}
         }
-        match look(&mut connection, inner.response).await {
-            Ok(now) if *facts == now => {}
-            Ok(now) => facts = Arc::new(now),
+        let mut now = match look(&mut connection, inner.response).await {
+            Ok(now) => now,
             Err(why) => return why,
+        };
+        now.follow(&facts);
+        if *facts != now {
+            facts = Arc::new(now);
         }
         let named = way.primary().await;
         if named.is_some() && primary.is_some() && named != primary {

@@ -9,7 +9,7 @@ use ::redis::cmd;
 use super::desk::News;
 use super::engine::{Engine, PATIENCE_MS, join_all};
 use super::verdict::{is_unknown_function, is_unvouched};
-use super::{Facts, Link, LinkError, LinkState};
+use super::{Link, LinkError, LinkState};
 
 /// Milliseconds between two looks whether Redis is back.
 const PROBE_MS: u64 = 100;
@@ -51,18 +51,24 @@ impl Engine {
 /// Tells the shards when Redis is away, and when it is back.
 pub(super) async fn watch(engine: Weak<Engine>, link: Link) {
     let mut state = link.state();
-    let mut connection = 0;
+    let (mut connection, mut advised) = (0, Vec::new());
     loop {
         let seen = state.borrow_and_update().clone();
         let Some(here) = engine.upgrade() else { return };
         let is_ill = match seen {
             LinkState::Up { connection: now, facts } => {
-                here.fsync.store(Facts::fsync_always(&facts), Relaxed);
-                if std::mem::replace(&mut connection, now) != now {
-                    for advice in facts.advice().into_iter().chain(facts.lacks_replicas(here.replicas.count)) {
+                let forced = facts.fsync_always();
+                let promises_otherwise = here.fsync.swap(forced, Relaxed) != forced;
+                let is_another = std::mem::replace(&mut connection, now) != now;
+                let advice: Vec<_> = facts.advice().into_iter().chain(facts.lacks_replicas(here.replicas.count)).collect();
+                if is_another || advice != advised {
+                    advised = advice;
+                    for advice in &advised {
                         tracing::warn!(%advice, "Redis");
                     }
-                    // Another server may be at the other end.
+                }
+                if is_another || promises_otherwise {
+                    // Another server may be at the other end, and acks must say what holds now.
                     here.tell_all(|| News::Interrupted).await;
                 }
                 tokio::select! {

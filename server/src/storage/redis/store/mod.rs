@@ -43,7 +43,7 @@ pub(crate) use engine::{Bus, Engine};
 #[cfg(feature = "store-suite")]
 pub use trial::Trial;
 
-use super::{Code, Confirmation, Facts, Feed, Link, LinkError, LinkState, OpenError, Pushed, ServerFacts};
+use super::{Code, Confirmation, Feed, Link, LinkError, LinkState, OpenError, Pushed, ServerFacts};
 use crate::clock::Moment;
 use crate::config::{self, OnOutage};
 use crate::hash::Map;
