@@ -1,11 +1,16 @@
 //! Redis is there, and does not do what it is asked: said, and not passed over in memory.
 
+use arqonbus_server::config;
 use arqonbus_tests::harness::Peer;
 use arqonbus_tests::harness::Reach;
 use arqonbus_tests::harness::redis::Redis;
 use serde_json::json;
 
 use super::{Node, all_are, history};
+
+fn login(redis: &Redis, user: &str, password: &str) -> config::Redis {
+    config::Redis { username: user.into(), password: password.to_owned().into(), ..redis.config() }
+}
 
 /// The state of a node's store does not go to and fro while functions may not be called.
 async fn stays_degraded(node: &Node) {
@@ -19,9 +24,7 @@ async fn stays_degraded(node: &Node) {
 #[tokio::test]
 async fn g12_a_user_who_may_not_call_functions_any_more_is_an_outage_until_it_may() {
     let redis = Redis::for_user("bus", "pw", "~* &* +@all").await;
-    let mut login = redis.config();
-    (login.username, login.password) = ("bus".into(), "pw".to_owned().into());
-    let node = Node::by(login, None, |_| {});
+    let node = Node::by(login(&redis, "bus", "pw"), None, |_| {});
     let mut publisher = Peer::connect(&node).await;
     publisher.publish("r:c", json!(1)).await;
     redis.tell(&["ACL", "SETUSER", "bus", "-fcall"]).await;
@@ -58,4 +61,17 @@ async fn a_topic_whose_log_cannot_be_read_is_refused_and_the_others_are_served()
     assert_eq!(peer.publish("r:c", json!(1)).await["durability"], json!("redis"));
     redis.tell(&["DEL", "{arqonbus:room:r:channel:stream}"]).await;
     assert_eq!(peer.publish("r:stream", json!(2)).await["durability"], json!("redis"));
+}
+
+/// One that hears no notices, so that what is missing is found by looking only; among what it looks at is a log that cannot be read.
+#[tokio::test]
+async fn g21_a_log_that_cannot_be_read_does_not_hide_what_is_missing_of_others() {
+    let redis = Redis::for_user("deaf", "pw", "~* resetchannels +@all").await;
+    let deaf = Node::by(login(&redis, "deaf", "pw"), None, |config| config.storage.redis.head_check_ms = 200);
+    let other = Node::by(login(&redis, "harness", "harness"), None, |_| {});
+    let mut member = Peer::joined(&deaf, "r:good").await;
+    member.publish("r:bad", json!(1)).await;
+    redis.tell(&["SET", "{arqonbus:room:r:channel:bad}", "x"]).await;
+    Peer::connect(&other).await.publish("r:good", json!(2)).await;
+    assert_eq!(member.message().await["payload"], json!(2));
 }

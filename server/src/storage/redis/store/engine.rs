@@ -279,7 +279,22 @@ impl Engine {
             match self.heads(looks).await {
                 Ok(ends) => seen.extend(looks.iter().map(|look| look.topic).zip(ends)),
                 Err(failure) if failure.outage => break,
-                Err(failure) => tracing::warn!(why = failure.why, "logs cannot be looked at"),
+                // One of them is at fault.
+                Err(_) => seen.extend(self.heads_one_by_one(looks).await),
+            }
+        }
+        seen
+    }
+
+    async fn heads_one_by_one(&self, looks: &[Look]) -> Vec<(Topic, Ends)> {
+        let mut seen = Vec::with_capacity(looks.len());
+        for look in looks {
+            match self.ends(look).await {
+                Ok(ends) => seen.push((look.topic, ends)),
+                Err(failure) if failure.outage => break,
+                Err(Failure { why, .. }) => {
+                    tracing::warn!(room = %look.topic.room, channel = %look.topic.channel, why, "a log cannot be looked at");
+                }
             }
         }
         seen
