@@ -124,6 +124,8 @@ impl RedisStore {
                 log.place(seq, Placed::Own(ticket, waiting.item));
             }
             Outcome::Duplicate(seq) => {
+                // Where nobody has heard of it yet it is missing: the answer to this node's first try was lost.
+                log.known = log.known.max(seq);
                 let position = log.position(seq);
                 self.tell(ticket, Answer::Appended(Ok(Appended::Duplicate { position })));
             }

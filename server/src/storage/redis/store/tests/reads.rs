@@ -72,3 +72,14 @@ fn what_is_missing_in_a_new_epoch_is_read_though_the_former_was_asked_for() {
     shard.hear(News::Filled(topic(), Ok(found(ends(1, 0, 5)))));
     assert!(fills(&mut shard), "a message is missing, and nobody asks for it");
 }
+
+/// An answer was lost on its way, and the message was offered again: its members have not heard of it.
+#[test]
+fn a_message_that_was_stored_before_anybody_heard_of_it_is_read_at_once() {
+    let mut shard = Shard::new();
+    shard.open(ends(1, 0, 3));
+    shard.publish("four");
+    shard.batch();
+    shard.hear(News::Appended(vec![Ok(Written { epoch: 1, start: 0, outcomes: vec![Outcome::Duplicate(4)] })]));
+    assert!(fills(&mut shard), "it waits for the next look at the heads");
+}
