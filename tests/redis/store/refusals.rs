@@ -75,3 +75,21 @@ async fn g21_a_log_that_cannot_be_read_does_not_hide_what_is_missing_of_others()
     Peer::connect(&other).await.publish("r:good", json!(2)).await;
     assert_eq!(member.message().await["payload"], json!(2));
 }
+
+/// A deletion that another node has not heard of when it publishes next: the new log must not be taken for one that Redis has lost.
+#[tokio::test]
+async fn what_a_client_has_deleted_does_not_come_back_from_another_node() {
+    let redis = Redis::for_user("deaf", "pw", "~* resetchannels +@all").await;
+    let deaf = Node::by(login(&redis, "deaf", "pw"), None, |config| config.storage.redis.head_check_ms = 600_000);
+    let other = Node::by(login(&redis, "harness", "harness"), None, |_| {});
+    let (mut publisher, mut admin) = (Peer::connect(&deaf).await, Peer::connect(&other).await);
+    for n in 1..=3 {
+        publisher.publish("r:c", json!(n)).await;
+    }
+    admin.ok("join_channel", json!({"room": "r", "channel": "c"})).await;
+    admin.request(json!({"type": "command", "command": "delete_channel", "args": {"room": "r", "channel": "c"}})).await;
+    for n in 4..=6 {
+        publisher.publish("r:c", json!(n)).await;
+    }
+    assert_eq!(history(&other, "r:c").await, [json!(4), json!(5), json!(6)]);
+}

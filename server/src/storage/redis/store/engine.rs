@@ -118,7 +118,7 @@ impl Engine {
             clock: bus.clock,
             homes: bus.homes,
             shards: counters.iter().map(|counter| counter.news.clone()).collect(),
-            epochs: AtomicU64::new(bus.salt >> 1),
+            epochs: AtomicU64::new(bus.salt >> 2 << 1),
             batches: AtomicU64::new(0),
             ill: Notify::new(),
             fsync: Arc::clone(&fsync),
@@ -137,7 +137,12 @@ impl Engine {
     }
 
     fn look(&self, look: &Look) -> Look {
-        Look { epoch: self.epochs.fetch_add(1, Relaxed), ..look.clone() }
+        Look { epoch: self.next_epoch(), ..look.clone() }
+    }
+
+    /// Names an epoch that begins because Redis has lost something, or nothing was there: an even one.
+    pub(super) fn next_epoch(&self) -> u64 {
+        self.epochs.fetch_add(2, Relaxed)
     }
 
     pub(super) async fn tell_all(&self, news: impl Fn() -> News) {
@@ -307,7 +312,8 @@ impl Engine {
     }
 
     async fn delete(&self, topic: &Topic, by: ClientId) -> Result<(), Failure> {
-        self.run(|| self.caller.delete(&self.library, topic, by)).await.map(drop)
+        // Another name for each try: what was appended between two of them was in an epoch that is gone.
+        self.run(|| self.caller.delete(&self.library, topic, by, self.next_epoch() + 1)).await.map(drop)
     }
 
     /// Whether replicas are waited for.

@@ -1,6 +1,5 @@
 //! Which incarnation of its data a server is, said to functions that may not ask it themselves.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use ::redis::{Pipeline, RedisError, Value, from_redis_value};
@@ -16,7 +15,7 @@ impl Engine {
     /// server believes the answer, wherever it is sent.
     pub(super) async fn vouch(&self, link: &Link, key: &[u8], time: Duration) -> Result<(), LinkError> {
         let mut ask = Pipeline::new();
-        ask.add_command(self.library.mark(&format!("{}-{:x}", self.caller.node, self.epochs.fetch_add(1, Relaxed))));
+        ask.add_command(self.library.mark(&format!("{}-{:x}", self.caller.node, self.next_epoch())));
         ask.cmd("INFO").arg("replication");
         let mut answers = link.query_together(&ask, key, time).await?.into_iter();
         let mark: String = read(answers.next())?;

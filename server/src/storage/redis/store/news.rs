@@ -8,7 +8,7 @@ use super::catalogue::ENTER_AGAIN_MS;
 use super::desk::{Failure, Job, News};
 use super::log::{Feed, HeldRead, Log, Next, Place, Placed};
 use super::notice::Notice;
-use super::script::{Ends, Found, Outcome, Written};
+use super::script::{Ends, Found, Outcome, Written, began_by_deletion};
 use super::{RedisStore, Waiting};
 use crate::clock::Moment;
 use crate::storage::{Answer, Appended, Bound, Page, ReadRange, StoreError, Ticket, Told};
@@ -175,6 +175,9 @@ impl RedisStore {
     pub(super) fn put_acked_back(&mut self, topic: &Topic, start: u64) {
         let Some(epoch) = self.logs.get(topic).map(|log| log.epoch) else { return };
         let (items, lost) = self.acked.take_lost(topic, epoch, start);
+        if began_by_deletion(epoch) {
+            return;
+        }
         if lost > 0 {
             self.metrics.acked_lost.add(lost);
             tracing::error!(room = %topic.room, channel = %topic.channel, lost, "Redis has lost acknowledged messages that cannot be put back");

@@ -204,11 +204,12 @@ impl Caller {
         command
     }
 
-    pub(super) fn delete(&self, library: &Library, topic: &Topic, by: ClientId) -> Cmd {
+    /// `epoch` is what begins by it.
+    pub(super) fn delete(&self, library: &Library, topic: &Topic, by: ClientId, epoch: u64) -> Cmd {
         let mut keys = self.keys(topic);
         keys.extend([self.feed(topic), self.groups_key(topic)]);
         let mut command = library.call(Function::Delete, &keys);
-        command.arg(&self.node).arg(self.publish()).arg(by.to_string());
+        command.arg(&self.node).arg(self.publish()).arg(by.to_string()).arg(&self.token).arg(epoch);
         command
     }
 }
@@ -227,6 +228,11 @@ pub(super) fn settings(settings: &LogSettings) -> String {
     let (age_ms, bytes) = (number(*age_ms_max).max(1), number(*bytes_max).max(1));
     let messages = if *age_ms_max == 0 || *bytes_max == 0 { 0 } else { number(*messages_max) };
     format!("{messages},{age_ms},{bytes},{},{ids},{keep_ms}", number(*dedup_ms))
+}
+
+/// Whether an epoch began because a client deleted what was before it, and not because Redis lost it.
+pub(super) fn began_by_deletion(epoch: u64) -> bool {
+    !epoch.is_multiple_of(2)
 }
 
 /// One message to be appended.

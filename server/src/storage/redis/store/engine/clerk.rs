@@ -1,7 +1,6 @@
 //! Answers the questions of one shard, many at once.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::super::appends::Writer;
@@ -63,7 +62,7 @@ impl Engine {
             Job::Unfollow(_) => return None,
             Job::Append(parts) => News::Appended(self.append(writer, parts).await),
             Job::Groups(parts) => {
-                let parts = parts.into_iter().map(|part| GroupPart { epoch: self.epochs.fetch_add(1, Relaxed), ..part });
+                let parts = parts.into_iter().map(|part| GroupPart { epoch: self.next_epoch(), ..part });
                 News::Groups(join_all(parts.map(|part| self.groups(part)).collect()).await)
             }
             Job::Read(ticket, look, range) => News::Read(ticket, look.topic, range, self.read(&look, &range).await),

@@ -120,8 +120,10 @@ local function stream_end(stream)
   end
 end
 
--- A new epoch after what the stream still holds.
+-- A new epoch after what the stream still holds. Where the log was deleted it is the one that the deletion has named (delete.lua), which is odd as
+-- no other is: so whoever had something in the log knows that it was not lost.
 local function begin(log, epoch)
+  local deleted = log.head == 0 and string.find(log.epoch, '[13579]$') and log.epoch
   log.epoch, log.head, log.changed = epoch, 0, true
   if redis.call('EXISTS', log.stream) == 1 then
     log.head = stream_end(log.stream)
@@ -134,6 +136,7 @@ local function begin(log, epoch)
       log.latest, log.at = header.latest, math.max(log.at, header.at)
     end
   else
+    log.epoch = deleted or epoch
     log.bytes, log.latest = 0, 0
     redis.call('XGROUP', 'CREATE', log.stream, '_', '$', 'MKSTREAM')
     redis.call('XGROUP', 'DESTROY', log.stream, '_')
@@ -172,7 +175,7 @@ local function enter(keys, at, token, epoch, now)
     token = incarnation_now(token)
   end
   if log.token ~= token then
-    log.token = token
+    log.token, log.epoch = token, ''
     begin(log, epoch)
   end
   return log

@@ -9,9 +9,9 @@ use crate::storage::redis::store::notice::Notice;
 #[test]
 fn what_was_acknowledged_before_an_outage_is_put_back_in_front_of_what_was_taken_meanwhile() {
     let mut shard = Shard::new();
-    shard.open(ends(1, 0, 0));
-    shard.stored("one", 1, 1);
-    shard.stored("two", 1, 2);
+    shard.open(ends(2, 0, 0));
+    shard.stored("one", 2, 1);
+    shard.stored("two", 2, 2);
     shard.hear(News::Down);
     shard.publish("three");
     // Longer than what was acknowledged is remembered while all is well.
@@ -21,7 +21,7 @@ fn what_was_acknowledged_before_an_outage_is_put_back_in_front_of_what_was_taken
     }
     shard.hear(News::Up);
     shard.store.sweep(shard.now);
-    shard.hear(opened(ends(2, 1, 1)));
+    shard.hear(opened(ends(4, 1, 1)));
     assert_eq!(shard.batch(), Some(vec!["two".to_owned(), "three".to_owned()]));
     assert_eq!(shard.metrics.acked_lost.value(), 0);
 }
@@ -30,22 +30,22 @@ fn what_was_acknowledged_before_an_outage_is_put_back_in_front_of_what_was_taken
 #[test]
 fn what_could_not_be_put_back_keeps_its_order() {
     let mut shard = Shard::new();
-    shard.open(ends(1, 0, 0));
+    shard.open(ends(2, 0, 0));
     shard.hear(News::Down);
     let texts: Vec<String> = (0..1_200).map(|n| format!("{n:04}")).collect();
     for text in &texts {
         shard.publish(text);
     }
     shard.hear(News::Up);
-    shard.hear(opened(ends(1, 0, 0)));
+    shard.hear(opened(ends(2, 0, 0)));
     assert_eq!(shard.batch().expect("a batch").len(), 512);
     shard.hear(News::Appended(vec![Err(away())]));
     shard.hear(News::Up);
-    shard.hear(opened(ends(1, 0, 0)));
+    shard.hear(opened(ends(2, 0, 0)));
     let mut put_back = Vec::new();
     while let Some(batch) = shard.batch() {
         put_back.extend(batch.clone());
-        shard.hear(written(1, 0, put_back.len() as u64 - batch.len() as u64 + 1..=put_back.len() as u64));
+        shard.hear(written(2, 0, put_back.len() as u64 - batch.len() as u64 + 1..=put_back.len() as u64));
     }
     assert!(put_back == texts, "{:?}", put_back.chunks(512).map(|batch| &batch[0]).collect::<Vec<_>>());
 }
@@ -54,25 +54,25 @@ fn what_could_not_be_put_back_keeps_its_order() {
 #[test]
 fn what_waits_to_be_put_back_keeps_its_order_too() {
     let mut shard = Shard::new();
-    shard.open(ends(1, 0, 0));
+    shard.open(ends(2, 0, 0));
     shard.hear(News::Down);
     let texts: Vec<String> = (0..1_200).map(|n| format!("{n:04}")).collect();
     for text in &texts {
         shard.publish(text);
     }
     shard.hear(News::Up);
-    shard.hear(opened(ends(1, 0, 0)));
+    shard.hear(opened(ends(2, 0, 0)));
     shard.batch();
     shard.hear(News::Down);
-    shard.hear(written(1, 0, 1..=512));
+    shard.hear(written(2, 0, 1..=512));
     shard.publish("last");
     shard.hear(News::Up);
-    shard.hear(opened(ends(1, 0, 512)));
+    shard.hear(opened(ends(2, 0, 512)));
     let mut put_back = Vec::new();
     while let Some(batch) = shard.batch() {
         put_back.extend(batch.clone());
         let last = 512 + put_back.len() as u64;
-        shard.hear(written(1, 0, last - batch.len() as u64 + 1..=last));
+        shard.hear(written(2, 0, last - batch.len() as u64 + 1..=last));
     }
     assert_eq!(put_back, texts[512..].iter().cloned().chain(["last".to_owned()]).collect::<Vec<_>>());
 }
@@ -80,11 +80,11 @@ fn what_waits_to_be_put_back_keeps_its_order_too() {
 #[test]
 fn a_log_that_redis_takes_nothing_of_is_restored_without_what_it_refuses() {
     let mut shard = Shard::new();
-    shard.open(ends(1, 0, 0));
+    shard.open(ends(2, 0, 0));
     shard.hear(News::Down);
     shard.publish("one");
     shard.hear(News::Up);
-    shard.hear(opened(ends(1, 0, 0)));
+    shard.hear(opened(ends(2, 0, 0)));
     assert_eq!(shard.batch(), Some(vec!["one".to_owned()]));
     let told = shard.hear(News::Appended(vec![Err(Failure { outage: false, ..away() })]));
     assert!(told.iter().any(|told| matches!(told, Told::Moved { reason: Some(GapReason::Restored), .. })), "{told:?}");
@@ -95,18 +95,18 @@ fn a_log_that_redis_takes_nothing_of_is_restored_without_what_it_refuses() {
 #[test]
 fn what_was_put_back_is_put_back_again_when_it_is_lost_again() {
     let mut shard = Shard::new();
-    shard.open(ends(1, 0, 0));
+    shard.open(ends(2, 0, 0));
     shard.hear(News::Down);
     let texts: Vec<String> = (0..600).map(|n| format!("{n:04}")).collect();
     for text in &texts {
         shard.publish(text);
     }
     shard.hear(News::Up);
-    shard.hear(opened(ends(1, 0, 0)));
+    shard.hear(opened(ends(2, 0, 0)));
     assert_eq!(shard.batch().expect("a batch").len(), 512);
-    shard.hear(written(1, 0, 1..=512));
+    shard.hear(written(2, 0, 1..=512));
     assert_eq!(shard.batch().expect("a batch").len(), 88);
-    shard.hear(written(2, 0, 1..=88));
+    shard.hear(written(4, 0, 1..=88));
     assert_eq!(shard.batch().map(|batch| batch == texts[..512]), Some(true));
     assert_eq!(shard.metrics.acked_lost.value(), 0);
 }
@@ -114,25 +114,25 @@ fn what_was_put_back_is_put_back_again_when_it_is_lost_again() {
 #[test]
 fn what_was_acknowledged_before_a_deletion_does_not_come_back() {
     let mut shard = Shard::new();
-    shard.open(ends(1, 0, 0));
-    shard.stored("one", 1, 1);
+    shard.open(ends(2, 0, 0));
+    shard.stored("one", 2, 1);
     let ticket = shard.ticket();
     assert!(matches!(shard.store.delete(&topic(), ClientId::node(1), ticket), Progress::Later));
     shard.hear(News::Deleted(ticket, topic(), Ok(())));
-    shard.open(ends(2, 0, 0));
-    shard.hear(News::Heads(vec![(topic(), ends(3, 0, 0))]));
+    shard.open(ends(4, 0, 0));
+    shard.hear(News::Heads(vec![(topic(), ends(6, 0, 0))]));
     assert_eq!(shard.batch(), None);
 }
 
 #[test]
 fn what_was_acknowledged_is_put_back_though_its_log_was_closed_meanwhile() {
     let mut shard = Shard::new();
-    shard.open(ends(1, 0, 0));
-    shard.stored("one", 1, 1);
+    shard.open(ends(2, 0, 0));
+    shard.stored("one", 2, 1);
     shard.store.close(&topic());
     let ticket = shard.ticket();
     assert!(matches!(shard.store.open(&topic(), &settings(), shard.now, ticket), Progress::Later));
-    shard.hear(opened(ends(2, 0, 0)));
+    shard.hear(opened(ends(4, 0, 0)));
     assert_eq!(shard.batch(), Some(vec!["one".to_owned()]));
     assert!(!shard.store.is_forgettable(&topic(), shard.now), "it would be written to without its bounds");
 }
@@ -140,14 +140,14 @@ fn what_was_acknowledged_is_put_back_though_its_log_was_closed_meanwhile() {
 #[test]
 fn what_waits_to_be_put_back_is_forgotten_when_another_node_deletes_the_log() {
     let mut shard = Shard::new();
-    shard.open(ends(1, 0, 0));
-    shard.stored("one", 1, 1);
+    shard.open(ends(2, 0, 0));
+    shard.stored("one", 2, 1);
     shard.publish("two");
     assert_eq!(shard.batch(), Some(vec!["two".to_owned()]));
-    shard.hear(News::Heads(vec![(topic(), ends(2, 0, 0))]));
+    shard.hear(News::Heads(vec![(topic(), ends(4, 0, 0))]));
     let told = shard.hear(News::Noticed(topic(), Notice::Deleted { node: ClientId::node(2), by: ClientId::node(3) }));
     assert!(matches!(told[..], [Told::Deleted { .. }]), "{told:?}");
-    shard.hear(written(2, 0, 1..=1));
+    shard.hear(written(4, 0, 1..=1));
     assert_eq!(shard.batch(), None);
 }
 
@@ -155,10 +155,10 @@ fn what_waits_to_be_put_back_is_forgotten_when_another_node_deletes_the_log() {
 #[test]
 fn what_was_acknowledged_does_not_come_back_once_the_store_is_told_of_a_deletion() {
     let mut shard = Shard::new();
-    shard.open(ends(1, 0, 0));
-    shard.stored("one", 1, 1);
-    shard.store.forget(&topic());
     shard.open(ends(2, 0, 0));
+    shard.stored("one", 2, 1);
+    shard.store.forget(&topic());
+    shard.open(ends(4, 0, 0));
     assert_eq!(shard.batch(), None);
 }
 
@@ -179,7 +179,7 @@ fn a_log_that_redis_refuses_to_open_is_not_opened_in_memory() {
 #[test]
 fn a_log_that_redis_refuses_to_take_back_is_offered_again_in_a_while_and_the_others_are_left_alone() {
     let mut shard = Shard::new();
-    shard.open(ends(1, 0, 0));
+    shard.open(ends(2, 0, 0));
     shard.hear(News::Down);
     shard.publish("one");
     shard.hear(News::Up);
@@ -191,6 +191,20 @@ fn a_log_that_redis_refuses_to_take_back_is_offered_again_in_a_while_and_the_oth
     shard.now = shard.now.plus_ms(60_000);
     shard.store.sweep(shard.now);
     assert!(shard.jobs().iter().any(|job| matches!(job, Job::Open(_))), "it is not tried again");
-    shard.hear(opened(ends(1, 0, 0)));
+    shard.hear(opened(ends(2, 0, 0)));
     assert_eq!(shard.batch(), Some(vec!["one".to_owned()]));
+}
+
+/// The answer to what this node appended came before the word of the deletion.
+#[test]
+fn what_was_acknowledged_does_not_come_back_where_the_epoch_says_that_it_was_deleted() {
+    let mut shard = Shard::new();
+    shard.open(ends(2, 0, 0));
+    shard.stored("one", 2, 1);
+    shard.publish("two");
+    shard.batch();
+    shard.hear(written(5, 0, 1..=1));
+    assert_eq!((shard.batch(), shard.metrics.acked_lost.value()), (None, 0));
+    shard.hear(News::Heads(vec![(topic(), ends(6, 0, 0))]));
+    assert_eq!(shard.batch(), Some(vec!["two".to_owned()]), "what is lost afterwards is");
 }

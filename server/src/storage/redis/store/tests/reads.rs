@@ -18,17 +18,17 @@ fn found(ends: Ends) -> Found {
 #[test]
 fn a_read_that_waits_when_a_new_epoch_begins_is_asked_again() {
     let mut shard = Shard::new();
-    shard.open(ends(1, 0, 3));
+    shard.open(ends(2, 0, 3));
     let ticket = shard.ticket();
     assert!(matches!(shard.store.read(&topic(), &range(), shard.now, ticket), Progress::Later));
     shard.jobs();
-    let told = shard.hear(News::Read(ticket, topic(), range(), Ok(found(ends(1, 0, 5)))));
+    let told = shard.hear(News::Read(ticket, topic(), range(), Ok(found(ends(2, 0, 5)))));
     assert!(told.is_empty(), "two messages are missing: {told:?}");
     shard.jobs();
-    shard.hear(News::Heads(vec![(topic(), ends(2, 3, 3))]));
+    shard.hear(News::Heads(vec![(topic(), ends(4, 3, 3))]));
     let asked = shard.jobs().into_iter().any(|job| matches!(job, Job::Read(again, ..) if again == ticket));
     assert!(asked, "what it waits for never comes");
-    let told = shard.hear(News::Read(ticket, topic(), range(), Ok(found(ends(2, 3, 3)))));
+    let told = shard.hear(News::Read(ticket, topic(), range(), Ok(found(ends(4, 3, 3)))));
     assert!(matches!(told[..], [Told::Answer(answered, Answer::Read(Ok(_)))] if answered == ticket), "{told:?}");
 }
 
@@ -50,26 +50,26 @@ fn fills(shard: &mut Shard) -> bool {
 #[test]
 fn what_is_missing_when_an_outage_begins_is_read_when_it_is_over() {
     let mut shard = Shard::new();
-    shard.open(ends(1, 0, 3));
-    shard.hear(News::Heads(vec![(topic(), ends(1, 0, 5))]));
+    shard.open(ends(2, 0, 3));
+    shard.hear(News::Heads(vec![(topic(), ends(2, 0, 5))]));
     assert!(fills(&mut shard));
     shard.hear(News::Filled(topic(), Err(away())));
     shard.hear(News::Down);
     assert!(!fills(&mut shard), "there is nobody to ask");
     shard.hear(News::Up);
-    shard.hear(News::Heads(vec![(topic(), ends(1, 0, 5))]));
+    shard.hear(News::Heads(vec![(topic(), ends(2, 0, 5))]));
     assert!(fills(&mut shard), "two messages are missing, and nobody asks for them");
 }
 
 #[test]
 fn what_is_missing_in_a_new_epoch_is_read_though_the_former_was_asked_for() {
     let mut shard = Shard::new();
-    shard.open(ends(1, 0, 3));
-    shard.hear(News::Heads(vec![(topic(), ends(1, 0, 5))]));
+    shard.open(ends(2, 0, 3));
+    shard.hear(News::Heads(vec![(topic(), ends(2, 0, 5))]));
     assert!(fills(&mut shard));
-    shard.hear(News::Heads(vec![(topic(), ends(2, 3, 4))]));
+    shard.hear(News::Heads(vec![(topic(), ends(4, 3, 4))]));
     fills(&mut shard);
-    shard.hear(News::Filled(topic(), Ok(found(ends(1, 0, 5)))));
+    shard.hear(News::Filled(topic(), Ok(found(ends(2, 0, 5)))));
     assert!(fills(&mut shard), "a message is missing, and nobody asks for it");
 }
 
@@ -77,9 +77,9 @@ fn what_is_missing_in_a_new_epoch_is_read_though_the_former_was_asked_for() {
 #[test]
 fn a_message_that_was_stored_before_anybody_heard_of_it_is_read_at_once() {
     let mut shard = Shard::new();
-    shard.open(ends(1, 0, 3));
+    shard.open(ends(2, 0, 3));
     shard.publish("four");
     shard.batch();
-    shard.hear(News::Appended(vec![Ok(Written { epoch: 1, start: 0, outcomes: vec![Outcome::Duplicate(4)] })]));
+    shard.hear(News::Appended(vec![Ok(Written { epoch: 2, start: 0, outcomes: vec![Outcome::Duplicate(4)] })]));
     assert!(fills(&mut shard), "it waits for the next look at the heads");
 }
