@@ -181,6 +181,33 @@ async fn g12_what_must_not_go_on_without_redis_is_refused_at_once() {
     .await;
 }
 
+/// As many wait for Redis as it is asked by several rounds of questions.
+#[tokio::test]
+async fn g12_what_must_not_go_on_without_redis_is_refused_at_once_behind_many_others() {
+    const TOPICS: u32 = 1_500;
+    let redis = Redis::start().await;
+    let node = Node::with(&redis, None, |config| config.storage.redis.on_outage = OnOutage::Reject);
+    let (mut publisher, mut reader) = (Peer::connect(&node).await, Peer::connect(&node).await);
+    publisher.publish("r:c", json!(1)).await;
+    for n in 0..TOPICS {
+        publisher.publish(&format!("r:t{n}"), json!(n)).await;
+    }
+    redis.pause();
+    for n in 0..TOPICS {
+        let history = json!({"type": "command", "id": format!("h{n}"), "command": "history", "args": {"room": "r", "channel": format!("t{n}")}});
+        reader.send(&history).await;
+    }
+    reader.send(&json!({"type": "message", "id": "p", "room": "r", "channel": "c", "payload": 2, "ack": true})).await;
+    let begun = now();
+    for _ in 0..=TOPICS {
+        let answer = reader.next().await;
+        assert_eq!(answer["status"], json!("error"), "{answer}");
+    }
+    // A second, and what a busy machine adds.
+    assert!((now() - begun).as_millis() < 4_000, "{:?}", now() - begun);
+    redis.go_on();
+}
+
 #[tokio::test]
 async fn g12_a_publish_whose_outcome_is_unknown_is_not_refused() {
     let redis = Redis::start().await;

@@ -49,6 +49,8 @@ pub(crate) struct Engine {
     pub(super) epochs: AtomicU64,
     /// Names the next batch of questions about groups.
     batches: AtomicU64,
+    /// Whether Redis is known to be away: until it is back nobody waits for it.
+    pub(super) is_away: AtomicBool,
     /// Somebody was not served.
     pub(super) ill: Notify,
     pub(super) fsync: Arc<AtomicBool>,
@@ -120,6 +122,7 @@ impl Engine {
             shards: counters.iter().map(|counter| counter.news.clone()).collect(),
             epochs: AtomicU64::new(bus.salt >> 2 << 1),
             batches: AtomicU64::new(0),
+            is_away: AtomicBool::new(false),
             ill: Notify::new(),
             fsync: Arc::clone(&fsync),
             replicas: Replicas::of(config),
@@ -169,7 +172,7 @@ impl Engine {
 
     /// Has Redis looked at where it serves nobody.
     pub(super) fn heed(&self, failure: &Failure) {
-        if failure.outage {
+        if failure.outage && !self.is_away.load(Relaxed) {
             self.ill.notify_one();
         }
     }
@@ -185,6 +188,9 @@ impl Engine {
     ) -> Result<T, Failure> {
         let (mut is_loaded, mut may_be_done) = (false, false);
         loop {
+            if self.is_away.load(Relaxed) {
+                return Err(Failure { sure: !may_be_done, outage: true, why: "Redis is away".to_owned() });
+            }
             let left = Duration::from_millis(end.since(self.clock.now()).max(1));
             let mut error = match ask(left).await {
                 Ok(answer) => return Ok(answer),
@@ -218,7 +224,7 @@ impl Engine {
     async fn groups(&self, part: GroupPart) -> Result<Answers, Failure> {
         let mut answers = self.groups_call(&part).await?;
         while let Some(mut rest) = part.rest(&answers) {
-            rest.epoch = self.epochs.fetch_add(1, Relaxed);
+            rest.epoch = self.next_epoch();
             match self.groups_call(&rest).await {
                 Ok(more) => answers.add(more),
                 // What is left comes back by its time-out.

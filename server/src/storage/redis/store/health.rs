@@ -82,8 +82,10 @@ pub(super) async fn watch(engine: Weak<Engine>, link: Link) {
             }
         };
         if is_ill {
+            here.is_away.store(true, Relaxed);
             here.tell_all(|| News::Down).await;
             here.wait_for_redis().await;
+            here.is_away.store(false, Relaxed);
             here.tell_all(|| News::Up).await;
         }
     }

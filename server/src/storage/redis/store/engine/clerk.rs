@@ -16,21 +16,25 @@ pub(super) async fn serve(engine: Arc<Engine>, mut counter: Counter, writer: Arc
     let places = Arc::new(tokio::sync::Semaphore::new(ASKED_AT_ONCE));
     while let Some(job) = counter.jobs.recv().await {
         let (engine, writer, news) = (Arc::clone(&engine), Arc::clone(&writer), counter.news.clone());
-        // Only what appends need not wait for a place: there is one such question at a time.
-        let place = match job {
-            Job::Append(_) | Job::Groups(_) | Job::Wake(_) | Job::Probe | Job::Unfollow(_) => None,
-            Job::Open(_) | Job::Follow(_) | Job::Read(..) | Job::Fill(..) | Job::Heads(_) | Job::Delete(..) | Job::Enter(_) => {
-                Arc::clone(&places).acquire_owned().await.ok()
-            }
-        };
         let confirmation = engine.begin(&job).await;
+        let places = Arc::clone(&places);
+        // Those that wait for a place are no more than the lanes that ask; what need not wait for one goes past them.
         tokio::spawn(async move {
+            let place = if needs_place(&job) { places.acquire_owned().await.ok() } else { None };
             if let Some(answer) = engine.answer(job, &writer, confirmation).await {
                 // A shard that is gone needs no answer.
                 let _ = news.send(answer).await;
             }
             drop(place);
         });
+    }
+}
+
+/// Only what appends need not wait for a place: there is one such question at a time.
+fn needs_place(job: &Job) -> bool {
+    match job {
+        Job::Append(_) | Job::Groups(_) | Job::Wake(_) | Job::Probe | Job::Unfollow(_) => false,
+        Job::Open(_) | Job::Follow(_) | Job::Read(..) | Job::Fill(..) | Job::Heads(_) | Job::Delete(..) | Job::Enter(_) => true,
     }
 }
 
