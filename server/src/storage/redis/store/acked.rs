@@ -22,6 +22,7 @@ pub(super) struct Acked {
     order: VecDeque<Mark>,
     bytes: usize,
     serials: u64,
+    renewed: Moment,
 }
 
 /// What is remembered of one log.
@@ -38,6 +39,8 @@ struct Ack {
     serial: u64,
     epoch: u64,
     seq: u64,
+    /// When it was first acknowledged.
+    first: Moment,
     item: Item,
 }
 
@@ -49,12 +52,17 @@ struct Mark {
 }
 
 impl Acked {
-    pub(super) fn remember(&mut self, topic: &Topic, epoch: u64, seq: u64, item: Item, now: Moment) {
+    /// Remembers what has its place now. `first` is when it was acknowledged, also where it was put back since: what is lost again and again is
+    /// put back for so long only.
+    pub(super) fn remember(&mut self, topic: &Topic, (epoch, seq): (u64, u64), item: Item, first: Moment, now: Moment) {
         self.expire(now);
+        if now.since(first) > ACKED_MS {
+            return;
+        }
         self.serials += 1;
         let serial = self.serials;
         self.bytes += item.entry.text.len();
-        self.by_topic.entry(*topic).or_default().acks.push_back(Ack { serial, epoch, seq, item });
+        self.by_topic.entry(*topic).or_default().acks.push_back(Ack { serial, epoch, seq, first, item });
         self.order.push_back(Mark { topic: *topic, serial, at: now });
         while self.order.len() > ACKED_MAX || self.bytes > ACKED_BYTES_MAX {
             let Some(mark) = self.order.pop_front() else { break };
@@ -89,13 +97,15 @@ impl Acked {
 
     /// Redis is back: what it had just before it went away it may lose from now on.
     pub(super) fn renew(&mut self, now: Moment) {
+        self.renewed = now;
         for mark in &mut self.order {
             mark.at = now;
         }
     }
 
-    /// A log is in `epoch`, which began after `start`: gives what an earlier one had after that, in order, and how many of them are not remembered.
-    pub(super) fn take_lost(&mut self, topic: &Topic, epoch: u64, start: u64) -> (Vec<Item>, u64) {
+    /// A log is in `epoch`, which began after `start`: gives what an earlier one had after that, in order and with the time when it
+    /// was acknowledged, and how many of them are not remembered.
+    pub(super) fn take_lost(&mut self, topic: &Topic, epoch: u64, start: u64) -> (Vec<(Item, Moment)>, u64) {
         let Some(topical) = self.by_topic.get_mut(topic) else { return (Vec::new(), 0) };
         let (crowded_epoch, last) = topical.last_crowded_out;
         let lost = if crowded_epoch == epoch { 0 } else { std::mem::take(&mut topical.crowded_out).min(last.saturating_sub(start)) };
@@ -103,7 +113,7 @@ impl Acked {
         for ack in topical.acks.drain(..) {
             if ack.epoch != epoch && ack.seq > start {
                 self.bytes -= ack.item.entry.text.len();
-                taken.push(ack.item);
+                taken.push((ack.item, ack.first.max(self.renewed)));
             } else {
                 // It is still there, under its seq.
                 kept.push_back(Ack { epoch, ..ack });

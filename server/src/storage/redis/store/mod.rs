@@ -105,8 +105,8 @@ struct Waiting {
     topic: Topic,
     /// Who waits for the answer; nobody where the message is put back.
     ticket: Option<Ticket>,
-    /// Whether Redis had it before.
-    was_stored: bool,
+    /// When it was acknowledged, where Redis had it before.
+    acked: Option<Moment>,
     item: Item,
 }
 
@@ -290,7 +290,7 @@ impl Store for RedisStore {
     fn append(&mut self, topic: &Topic, entry: Entry, fingerprint: Option<Fingerprint>, now: Moment, ticket: Ticket) -> Progress<Appended> {
         let fingerprint = fingerprint.unwrap_or_else(|| self.own_fingerprint());
         let Some(log) = self.logs.get(topic) else { return Progress::Done(Err(Self::not_open())) };
-        let (place, waiting) = (log.place, Waiting { topic: *topic, ticket: Some(ticket), was_stored: false, item: Item { entry, fingerprint } });
+        let (place, waiting) = (log.place, Waiting { topic: *topic, ticket: Some(ticket), acked: None, item: Item { entry, fingerprint } });
         match place {
             Place::Opening(_) => return Progress::Done(Err(Self::not_open())),
             Place::Memory | Place::Healing => self.append_to_memory(waiting, now),

@@ -104,8 +104,8 @@ impl RedisStore {
         let Some(ticket) = waiting.ticket else {
             log.healing = log.healing.saturating_sub(1);
             if let Outcome::Stored(seq) = outcome {
-                self.metrics.acked_restored.add(u64::from(waiting.was_stored));
-                self.acked.remember(topic, log.epoch, seq, waiting.item.clone(), now);
+                self.metrics.acked_restored.add(u64::from(waiting.acked.is_some()));
+                self.acked.remember(topic, (log.epoch, seq), waiting.item.clone(), waiting.acked.unwrap_or(now), now);
             }
             match (outcome, log.place) {
                 (Outcome::Stored(seq), Place::Redis) => log.place(seq, Placed::Fed(waiting.item.entry)),
@@ -120,7 +120,7 @@ impl RedisStore {
         let Some(log) = self.logs.get_mut(topic) else { return };
         match outcome {
             Outcome::Stored(seq) => {
-                self.acked.remember(topic, log.epoch, seq, waiting.item.clone(), now);
+                self.acked.remember(topic, (log.epoch, seq), waiting.item.clone(), now, now);
                 log.place(seq, Placed::Own(ticket, waiting.item));
             }
             Outcome::Duplicate(seq) => {
@@ -185,8 +185,8 @@ impl RedisStore {
         let is_forgetful = self.is_forgetful();
         let Some(log) = self.logs.get_mut(topic).filter(|log| log.settings.messages_max > 0 && !is_forgetful) else { return };
         log.healing += items.len();
-        for item in items.into_iter().rev() {
-            self.gathering.push_front(Waiting { topic: *topic, ticket: None, was_stored: true, item });
+        for (item, acked) in items.into_iter().rev() {
+            self.gathering.push_front(Waiting { topic: *topic, ticket: None, acked: Some(acked), item });
         }
     }
 

@@ -224,12 +224,12 @@ impl RedisStore {
     }
 
     fn refuse(&mut self, topic: &Topic, waiting: Vec<Waiting>, failure: &Failure) {
-        for Waiting { ticket, was_stored, .. } in waiting {
+        for Waiting { ticket, acked, .. } in waiting {
             let refusal = self.refusal(failure);
             match ticket {
                 Some(ticket) => self.tell(ticket, Answer::Appended(Err(refusal))),
                 None => {
-                    let lost = if was_stored { &self.metrics.acked_lost } else { &self.metrics.outage_lost };
+                    let lost = if acked.is_some() { &self.metrics.acked_lost } else { &self.metrics.outage_lost };
                     lost.add(1);
                     tracing::error!(room = %topic.room, channel = %topic.channel, why = failure.why, "a message cannot be put back into Redis");
                     if let Some(log) = self.logs.get_mut(topic) {
@@ -272,7 +272,7 @@ impl RedisStore {
             // Whoever came while Redis was away has not asked it for the feed.
             self.ask_for_feed(topic);
         }
-        self.gathering.extend(items.into_iter().map(|item| Waiting { topic: *topic, ticket: None, was_stored: false, item }));
+        self.gathering.extend(items.into_iter().map(|item| Waiting { topic: *topic, ticket: None, acked: None, item }));
         self.put_acked_back(topic, ends.start);
         self.restored_if_done(topic);
         self.advance(topic, now);

@@ -208,3 +208,22 @@ fn what_was_acknowledged_does_not_come_back_where_the_epoch_says_that_it_was_del
     shard.hear(News::Heads(vec![(topic(), ends(6, 0, 0))]));
     assert_eq!(shard.batch(), Some(vec!["two".to_owned()]), "what is lost afterwards is");
 }
+
+/// A Redis that throws keys away because its memory is full must not be made to throw away others without end.
+#[test]
+fn what_is_lost_again_and_again_is_put_back_for_a_while_only() {
+    let mut shard = Shard::new();
+    shard.open(ends(2, 0, 0));
+    shard.stored("one", 2, 1);
+    let mut put_back = 0;
+    for epoch in (4..40).step_by(2) {
+        shard.now = shard.now.plus_ms(3_000);
+        shard.store.sweep(shard.now);
+        shard.hear(News::Heads(vec![(topic(), ends(epoch, 0, 0))]));
+        if shard.batch().is_some() {
+            put_back += 1;
+            shard.hear(written(epoch, 0, 1..=1));
+        }
+    }
+    assert!((2..8).contains(&put_back), "{put_back} times");
+}
