@@ -61,6 +61,9 @@ use spare::Missed;
 const BATCH_MESSAGES: usize = 512;
 const BATCH_BYTES: usize = 256 * 1024;
 
+/// Milliseconds between a message's way to Redis and the outage that was found by it, at most.
+const PUT_BACK_MS: u64 = 10_000;
+
 /// Logs in Redis. See the module.
 pub(crate) struct RedisStore {
     desk: Desk,
@@ -75,6 +78,8 @@ pub(crate) struct RedisStore {
     wire: Vec<(Topic, Vec<Waiting>)>,
     waker: Option<Waker>,
     is_down: bool,
+    /// Since when not all has been well.
+    ill_since: Option<Moment>,
     state: StorageState,
     on_outage: OnOutage,
     /// Where logs are while Redis is away.
@@ -134,6 +139,7 @@ impl RedisStore {
             wire: Vec::new(),
             waker: None,
             is_down: false,
+            ill_since: None,
             state: StorageState::Healthy,
             on_outage: config.on_outage,
             memory: means.memory,
@@ -189,7 +195,7 @@ impl RedisStore {
     }
 
     /// Sends what has gathered, unless a batch is under way.
-    fn dispatch(&mut self) {
+    fn dispatch(&mut self, now: Moment) {
         if !self.wire.is_empty() || self.is_down || self.gathering.is_empty() {
             return;
         }
@@ -209,7 +215,7 @@ impl RedisStore {
             });
             self.wire[at].1.push(next);
         }
-        let parts = self.wire.iter().map(|(topic, waiting)| self.part(topic, waiting)).collect();
+        let parts = self.wire.iter().map(|(topic, waiting)| self.part(topic, waiting, now)).collect();
         self.ask(Job::Append(parts));
     }
 
@@ -222,12 +228,18 @@ impl RedisStore {
         beside.is_empty() || (bytes <= bytes_max && beside.iter().all(|other| other.item.fingerprint.key != key))
     }
 
-    fn part(&self, topic: &Topic, waiting: &[Waiting]) -> Part {
+    fn part(&self, topic: &Topic, waiting: &[Waiting], now: Moment) -> Part {
         let log = self.logs.get(topic);
         let nothing = LogSettings { messages_max: 0, age_ms_max: 0, bytes_max: 0, dedup_ms: 0, dedup_entries_max: 0 };
+        let mut settings = log.map_or(nothing, |log| log.settings.clone());
+        if settings.dedup_ms > 0 && waiting.iter().any(|waiting| waiting.ticket.is_none()) {
+            // What is put back may have been stored before the outage, and is known by its id.
+            let ill_ms = self.ill_since.map_or(0, |since| now.since(since));
+            settings.dedup_ms = settings.dedup_ms.saturating_add(ill_ms + PUT_BACK_MS);
+        }
         Part {
             topic: *topic,
-            settings: log.map_or(nothing, |log| log.settings.clone()),
+            settings,
             epoch: 0,
             follows: log.is_some_and(|log| log.follows),
             items: waiting.iter().map(|waiting| waiting.item.clone()).collect(),
@@ -339,7 +351,7 @@ impl Store for RedisStore {
             }
         }
         self.send();
-        self.dispatch();
+        self.dispatch(now);
         self.dispatch_groups(now);
         self.waker = Some(cx.waker().clone());
         Poll::Pending

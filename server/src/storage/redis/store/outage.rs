@@ -17,6 +17,7 @@ impl RedisStore {
     /// Redis is away: what would have left with the next batch does not wait for it.
     pub(super) fn down(&mut self, now: Moment) {
         self.is_down = true;
+        self.ill_since.get_or_insert(now);
         self.state = StorageState::Degraded;
         if self.wire.is_empty() {
             self.go_without(now);
@@ -86,7 +87,7 @@ impl RedisStore {
     fn healed_if_all_are(&mut self) {
         let is_elsewhere = |place| matches!(place, Place::Memory | Place::Healing | Place::Restoring);
         if self.state == StorageState::Healing && !self.logs.values().any(|log| is_elsewhere(log.place)) {
-            self.state = StorageState::Healthy;
+            (self.state, self.ill_since) = (StorageState::Healthy, None);
         }
     }
 

@@ -227,3 +227,25 @@ fn what_is_lost_again_and_again_is_put_back_for_a_while_only() {
     }
     assert!((2..8).contains(&put_back), "{put_back} times");
 }
+
+/// It may have been stored before the outage, and its answer lost: it must be recognised although its id would be forgotten by now.
+#[test]
+fn what_is_put_back_is_recognised_after_an_outage_that_was_longer_than_ids_are_remembered() {
+    let mut shard = Shard::new();
+    shard.open(ends(2, 0, 0));
+    shard.publish("in doubt");
+    shard.batch();
+    shard.hear(News::Down);
+    shard.hear(News::Appended(vec![Err(Failure { sure: false, ..away() })]));
+    shard.now = shard.now.plus_ms(600_000);
+    shard.hear(News::Up);
+    shard.hear(opened(ends(4, 1, 1)));
+    let remembered = |shard: &mut Shard| {
+        let parts = shard.jobs().into_iter().find_map(|job| if let Job::Append(parts) = job { Some(parts) } else { None });
+        parts.expect("a batch")[0].settings.dedup_ms
+    };
+    assert!(remembered(&mut shard) > 600_000 + settings().dedup_ms);
+    shard.hear(News::Appended(vec![Ok(Written { epoch: 4, start: 1, outcomes: vec![Outcome::Duplicate(1)] })]));
+    shard.publish("another");
+    assert_eq!(remembered(&mut shard), settings().dedup_ms);
+}
