@@ -30,6 +30,8 @@ pub(super) enum Job {
     Fill(Look, ReadRange),
     /// Look at logs.
     Heads(Vec<Look>),
+    /// Look at all logs; one such question at a time.
+    AllHeads(Vec<Look>),
     /// Delete a log for somebody.
     Delete(Ticket, Topic, ClientId),
     /// Enter logs into the catalogue again.
@@ -54,6 +56,7 @@ pub(super) enum News {
     Read(Ticket, Topic, ReadRange, Result<Found, Failure>),
     Filled(Topic, Result<Found, Failure>),
     Heads(Vec<(Topic, Ends)>),
+    AllHeads(Vec<(Topic, Ends)>),
     Deleted(Ticket, Topic, Result<(), Failure>),
     Noticed(Topic, Notice),
     /// Notices may have been lost.

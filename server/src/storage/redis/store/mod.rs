@@ -15,6 +15,7 @@ mod health;
 mod incarnation;
 pub(crate) mod listing;
 mod log;
+mod looks;
 mod news;
 mod notice;
 mod outage;
@@ -90,6 +91,7 @@ pub(crate) struct RedisStore {
     /// Logs in which something is missing.
     holes: Vec<Topic>,
     is_waking: bool,
+    looking: Looking,
     fsync: Arc<AtomicBool>,
     node: ClientId,
     head_check_ms: u64,
@@ -102,6 +104,15 @@ pub(crate) struct RedisStore {
     told_fsync: bool,
     #[cfg(any(test, feature = "sabotage"))]
     sabotage: Option<crate::sim::Sabotage>,
+}
+
+/// Whether all heads are being looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looking {
+    Not,
+    Once,
+    /// They are, and there has been reason to do it once more since.
+    Again,
 }
 
 /// A message on its way to Redis.
@@ -148,6 +159,7 @@ impl RedisStore {
             groups: groups::Groups::default(),
             holes: Vec::new(),
             is_waking: false,
+            looking: Looking::Not,
             fsync: means.fsync,
             node: means.node,
             head_check_ms: config.head_check_ms,

@@ -1,15 +1,12 @@
 //! What Redis answers and other nodes tell, turned into what the lanes are told.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use arqonbus_protocol::{ClientId, Direction, Durability, Epoch, GapReason, Position, Topic};
 
-use super::catalogue::ENTER_AGAIN_MS;
 use super::desk::{Failure, Job, News};
 use super::log::{Feed, HeldRead, Log, Next, Place, Placed};
 use super::notice::Notice;
 use super::script::{Ends, Found, Outcome, Written, began_by_deletion};
-use super::{RedisStore, Waiting};
+use super::{Looking, RedisStore, Waiting};
 use crate::clock::Moment;
 use crate::storage::{Answer, Appended, Bound, Page, ReadRange, StoreError, Ticket, Told};
 
@@ -41,17 +38,17 @@ impl RedisStore {
             News::Groups(answers) => self.groups_answered(answers, now),
             News::Read(ticket, topic, range, found) => self.found(ticket, &topic, range, found, now),
             News::Filled(topic, found) => self.filled(&topic, found, now),
-            News::Heads(heads) => {
-                for (topic, ends) in heads {
-                    self.seen(&topic, ends, now);
+            News::Heads(heads) => self.all_seen(heads, now),
+            News::AllHeads(heads) => {
+                let looked = std::mem::replace(&mut self.looking, Looking::Not);
+                self.all_seen(heads, now);
+                if looked == Looking::Again {
+                    self.interrupted(now);
                 }
             }
             News::Deleted(ticket, topic, result) => self.deleted(ticket, &topic, result),
             News::Noticed(topic, notice) => self.noticed(&topic, notice, now),
-            News::Interrupted => {
-                self.look_at_all(now);
-                self.enter_all(now);
-            }
+            News::Interrupted => self.interrupted(now),
             News::Down => self.down(now),
             News::Up => self.up(now),
             News::Awake => {
@@ -360,45 +357,6 @@ impl RedisStore {
 
     fn close_deleted(&mut self, topic: &Topic) {
         crate::storage::Store::close(self, topic);
-    }
-
-    /// Looks at all logs at once: the last message of one may be what is missing.
-    pub(super) fn look_at_all(&mut self, now: Moment) {
-        self.heads_due = now.plus_ms(self.head_check_ms);
-        if self.is_down {
-            return;
-        }
-        self.take_back();
-        self.tell_class();
-        for topic in self.groups.topics() {
-            self.tell_work(topic, None);
-        }
-        let looks: Vec<_> = self.logs.iter().filter(|(_, log)| log.place == Place::Redis).map(|(topic, log)| self.look(topic, log)).collect();
-        if !looks.is_empty() && !self.keeps_holes() {
-            self.ask(Job::Heads(looks));
-        }
-    }
-
-    /// Enters all logs into the catalogue again: Redis may be another one, and what stands there has its time.
-    pub(super) fn enter_all(&mut self, now: Moment) {
-        self.enter_due = now.plus_ms(ENTER_AGAIN_MS);
-        let looks: Vec<_> = self.logs.iter().filter(|(_, log)| log.place == Place::Redis).map(|(topic, log)| self.look(topic, log)).collect();
-        if !looks.is_empty() && !self.is_down {
-            self.ask(Job::Enter(looks));
-        }
-    }
-
-    /// Lets acks say what they survive, where Redis was configured anew.
-    fn tell_class(&mut self) {
-        let fsync = self.fsync.load(Relaxed);
-        if std::mem::replace(&mut self.told_fsync, fsync) == fsync {
-            return;
-        }
-        for (topic, log) in self.logs.iter().filter(|(_, log)| log.place == Place::Redis) {
-            let durability = self.class(&log.settings);
-            self.out.push_back(Told::Moved { topic: *topic, reason: None, head: log.position(log.told), durability });
-        }
-        self.wake();
     }
 
     /// What somebody is told whose question failed.

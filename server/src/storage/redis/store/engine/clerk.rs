@@ -34,7 +34,7 @@ pub(super) async fn serve(engine: Arc<Engine>, mut counter: Counter, writer: Arc
 fn needs_place(job: &Job) -> bool {
     match job {
         Job::Append(_) | Job::Groups(_) | Job::Wake(_) | Job::Probe | Job::Unfollow(_) => false,
-        Job::Open(_) | Job::Follow(_) | Job::Read(..) | Job::Fill(..) | Job::Heads(_) | Job::Delete(..) | Job::Enter(_) => true,
+        Job::Open(_) | Job::Follow(_) | Job::Read(..) | Job::Fill(..) | Job::Heads(_) | Job::AllHeads(_) | Job::Delete(..) | Job::Enter(_) => true,
     }
 }
 
@@ -50,6 +50,7 @@ impl Engine {
             | Job::Read(..)
             | Job::Fill(..)
             | Job::Heads(_)
+            | Job::AllHeads(_)
             | Job::Delete(..)
             | Job::Enter(_)
             | Job::Wake(_)
@@ -72,6 +73,7 @@ impl Engine {
             Job::Read(ticket, look, range) => News::Read(ticket, look.topic, range, self.read(&look, &range).await),
             Job::Fill(look, range) => News::Filled(look.topic, self.read(&look, &range).await),
             Job::Heads(looks) => News::Heads(self.many_heads(&looks).await),
+            Job::AllHeads(looks) => News::AllHeads(self.many_heads(&looks).await),
             Job::Delete(ticket, topic, by) => News::Deleted(ticket, topic, self.delete(&topic, by).await),
             Job::Enter(looks) => {
                 self.enter_again(&looks).await;

@@ -83,3 +83,19 @@ fn a_message_that_was_stored_before_anybody_heard_of_it_is_read_at_once() {
     shard.hear(News::Appended(vec![Ok(Written { epoch: 2, start: 0, outcomes: vec![Outcome::Duplicate(4)] })]));
     assert!(fills(&mut shard), "it waits for the next look at the heads");
 }
+
+/// A feed that is not taken from fast enough is interrupted again and again, and a look at everything is no small question.
+#[test]
+fn all_heads_are_looked_at_once_at_a_time() {
+    let mut shard = Shard::new();
+    shard.open(ends(2, 0, 3));
+    let looks = |shard: &mut Shard| shard.jobs().iter().filter(|job| matches!(job, Job::AllHeads(_))).count();
+    for _ in 0..10 {
+        shard.hear(News::Interrupted);
+    }
+    assert_eq!(looks(&mut shard), 1);
+    shard.hear(News::AllHeads(vec![(topic(), ends(2, 0, 3))]));
+    assert_eq!(looks(&mut shard), 1, "what was interrupted since");
+    shard.hear(News::AllHeads(vec![(topic(), ends(2, 0, 3))]));
+    assert_eq!(looks(&mut shard), 0);
+}
