@@ -3,7 +3,7 @@
 
 use arqonbus_server::sim::Sabotage;
 use arqonbus_tests::harness::clock::eventually;
-use arqonbus_tests::harness::peer::position;
+use arqonbus_tests::harness::peer::{message, position};
 use arqonbus_tests::harness::redis::Redis;
 use arqonbus_tests::harness::{Peer, Reach};
 use serde_json::{Value, json};
@@ -241,4 +241,43 @@ async fn g04_where_replicas_must_have_it_an_ack_says_that_they_do() {
     replica.go_on();
     acked(&mut publisher, 3).await;
     assert_eq!(history(&node, "r:c").await, [json!(1), json!(2), json!(3)]);
+}
+
+/// Each shard waits by itself: the waits do not add up to an outage, and who asks for something else does not wait.
+#[tokio::test]
+async fn a_replica_that_stands_still_holds_up_nobody_but_those_who_need_it() {
+    let redis = Redis::start().await;
+    let replica = Redis::replica_of(&redis).await;
+    let node = Node::with(&redis, None, |config| {
+        config.shards = 4;
+        config.storage.redis.wait_replicas = 1;
+    });
+    let mut publisher = Peer::connect(&node).await;
+    let topics: Vec<String> = (0..24).map(|n| format!("r:c{n}")).collect();
+    let mut round = 0;
+    // A busy machine may need longer for once: it would be an outage, and an ack say that it is kept in memory.
+    let mut publish = async || {
+        round += 1;
+        for topic in &topics {
+            let mut publish = message(topic, json!(round));
+            publish["id"] = json!(format!("{}-{round}", &topic[2..]));
+            publisher.send(&publish).await;
+        }
+        let mut answers = Vec::new();
+        for topic in &topics {
+            answers.push(publisher.response(&format!("{}-{round}", &topic[2..])).await);
+        }
+        answers
+    };
+    eventually("all acknowledged", async || publish().await.iter().all(|answer| answer["result"]["durability"] == json!("redis")).then_some(()))
+        .await;
+    replica.pause();
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        answers = publish().await;
+        if answers.iter().all(|answer| answer["error"]["code"] == json!("outcome_unknown")) {
+            return;
+        }
+    }
+    panic!("{answers:?}");
 }

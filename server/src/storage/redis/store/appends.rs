@@ -20,6 +20,9 @@ use crate::config;
 /// Milliseconds for an answer beyond those for which replicas are waited for.
 const WAIT_ANSWER_MS: u64 = 300;
 
+/// Milliseconds for the answer where which slots are. Without one each topic goes alone.
+const SLOTS_ANSWER_MS: u64 = 100;
+
 /// The way of one shard's batches to Redis.
 pub(super) struct Writer {
     pub(super) link: Link,
@@ -84,7 +87,8 @@ impl Engine {
         }
         let now = self.clock.now();
         if writer.slots.are_old(now) {
-            writer.slots.take(writer.link.query(cmd("CLUSTER").arg("SLOTS")).await.ok(), now);
+            let time = Duration::from_millis(SLOTS_ANSWER_MS);
+            writer.slots.take(writer.link.query_within(cmd("CLUSTER").arg("SLOTS"), time).await.ok(), now);
         }
         let tags: Vec<String> = parts.iter().map(|part| self.caller.tag(&part.topic)).collect();
         writer.slots.together(tags.iter().map(String::as_bytes))
