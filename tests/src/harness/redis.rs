@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use arqonbus_server::config;
 use redis::{Client, ProtocolVersion, Value};
@@ -244,10 +245,21 @@ fn reached_by(urls: Vec<String>) -> config::Redis {
     config::Redis { urls, backoff_min_ms: 5, backoff_max_ms: 100, ..config::Redis::default() }
 }
 
-/// A port that nobody has right now. Tests run side by side, so each asks the system for its own.
+/// A port that nobody has right now, of those that the system gives to nobody who connects: it is free until the server has it. Tests run side by side,
+/// in several processes, so each begins elsewhere.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound listener").port()
+    const FIRST: u16 = 10_000;
+    const PORTS: u32 = 20_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(7_919);
+    for _ in 0..PORTS {
+        let at = begin.wrapping_add(TAKEN.fetch_add(1, Relaxed)) % PORTS;
+        let port = FIRST + u16::try_from(at).expect("below the number of ports");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free")
 }
 
 /// Starts the program with a configuration file in `directory`; what it says goes beside it.
