@@ -3,7 +3,6 @@
 //! `WAIT` asks how many replicas have what was written by the very connection that it comes by. So it leaves with the calls, in one piece, to the
 //! one server that they are for; and by a connection of the shard's own, where nobody waits who need not.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use ::redis::{Pipeline, Value, cmd};
