@@ -32,7 +32,7 @@ pub(super) fn is_outage(error: &LinkError) -> bool {
     match error {
         LinkError::NotSent(_) | LinkError::Unknown(_) => true,
         // Without functions nothing works.
-        LinkError::Refused { code: Code::Other, why } => why.contains("unknown command"),
+        LinkError::Refused { code: Code::Other, why } => why.contains("unknown command") || why.contains("Function not found"),
         LinkError::Refused { code, .. } => !matches!(code, Code::WrongType | Code::CrossSlot | Code::NoScript),
     }
 }
