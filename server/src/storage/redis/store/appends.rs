@@ -66,7 +66,6 @@ impl Replicas {
 impl Engine {
     /// Appends what each part has; gives what became of each.
     pub(super) async fn append(&self, writer: &Writer, parts: Vec<Part>) -> Vec<Result<Written, Failure>> {
-        let parts: Vec<Part> = parts.into_iter().map(|part| Part { epoch: self.next_epoch(), ..part }).collect();
         let servers = self.by_server(writer, &parts).await;
         let calls = servers.iter().map(|which| self.append_to_server(writer, which.iter().map(|at| &parts[*at]).collect()));
         let answers = join_all(calls.collect()).await;

@@ -45,8 +45,6 @@ pub(crate) struct Engine {
     pub(super) clock: Clock,
     homes: Homes,
     shards: Vec<mpsc::Sender<News>>,
-    /// Names the next epoch that may begin.
-    pub(super) epochs: AtomicU64,
     /// Names the next batch of questions about groups.
     batches: AtomicU64,
     /// Whether Redis is known to be away: until it is back nobody waits for it.
@@ -108,6 +106,7 @@ impl Engine {
             node: bus.node.to_string(),
             token: bus.token(),
             now: bus.now.clone(),
+            epochs: Arc::new(AtomicU64::new(bus.salt >> 2 << 1)),
             is_cluster: link.is_cluster(),
         };
         let writers = (0..bus.shards).zip(1_u32..).map(|(_, shard)| Writer::open(config, &link, bus.salt.rotate_left(shard)).map(Arc::new));
@@ -120,7 +119,6 @@ impl Engine {
             clock: bus.clock,
             homes: bus.homes,
             shards: counters.iter().map(|counter| counter.news.clone()).collect(),
-            epochs: AtomicU64::new(bus.salt >> 2 << 1),
             batches: AtomicU64::new(0),
             is_away: AtomicBool::new(false),
             ill: Notify::new(),
@@ -137,15 +135,6 @@ impl Engine {
         tokio::spawn(sort(Arc::downgrade(&engine), pushed));
         tokio::spawn(health::watch(Arc::downgrade(&engine), link.clone()));
         Ok((desks, fsync, link))
-    }
-
-    fn look(&self, look: &Look) -> Look {
-        Look { epoch: self.next_epoch(), ..look.clone() }
-    }
-
-    /// Names an epoch that begins because Redis has lost something, or nothing was there: an even one.
-    pub(super) fn next_epoch(&self) -> u64 {
-        self.epochs.fetch_add(2, Relaxed)
     }
 
     pub(super) async fn tell_all(&self, news: impl Fn() -> News) {
@@ -223,8 +212,7 @@ impl Engine {
     /// not know.
     async fn groups(&self, part: GroupPart) -> Result<Answers, Failure> {
         let mut answers = self.groups_call(&part).await?;
-        while let Some(mut rest) = part.rest(&answers) {
-            rest.epoch = self.next_epoch();
+        while let Some(rest) = part.rest(&answers) {
             match self.groups_call(&rest).await {
                 Ok(more) => answers.add(more),
                 // What is left comes back by its time-out.
@@ -277,8 +265,7 @@ impl Engine {
     }
 
     async fn heads(&self, looks: &[Look]) -> Result<Vec<Ends>, Failure> {
-        let looks: Vec<Look> = looks.iter().map(|look| self.look(look)).collect();
-        let answer = self.run(|| self.caller.heads(&self.library, &looks)).await?;
+        let answer = self.run(|| self.caller.heads(&self.library, looks)).await?;
         heads(answer).filter(|ends| ends.len() == looks.len()).ok_or_else(unreadable)
     }
 
@@ -312,14 +299,12 @@ impl Engine {
     }
 
     async fn read(&self, look: &Look, range: &ReadRange) -> Result<Found, Failure> {
-        let look = self.look(look);
-        let answer = self.run(|| self.caller.read(&self.library, &look, range)).await?;
+        let answer = self.run(|| self.caller.read(&self.library, look, range)).await?;
         found(answer, range.direction).ok_or_else(unreadable)
     }
 
     async fn delete(&self, topic: &Topic, by: ClientId) -> Result<(), Failure> {
-        // Another name for each try: what was appended between two of them was in an epoch that is gone.
-        self.run(|| self.caller.delete(&self.library, topic, by, self.next_epoch() + 1)).await.map(drop)
+        self.run(|| self.caller.delete(&self.library, topic, by)).await.map(drop)
     }
 
     /// Whether replicas are waited for.

@@ -46,8 +46,6 @@ pub(super) struct Known {
 pub(super) struct GroupPart {
     pub(super) topic: Topic,
     pub(super) settings: LogSettings,
-    /// What a new epoch would be called.
-    pub(super) epoch: u64,
     /// Whether this node is sure to follow the log's feed.
     pub(super) follows: bool,
     pub(super) groups: Vec<(Group, Known)>,
@@ -109,7 +107,7 @@ impl GroupPart {
         let left = asked.filter(|(_, reply)| matches!(reply, Reply::Freed { more: true, .. }));
         let questions: Vec<_> = left.map(|(asked, _)| asked.clone()).collect();
         let (topic, settings, groups) = (self.topic, self.settings.clone(), self.groups.clone());
-        (!questions.is_empty()).then_some(Self { topic, settings, epoch: self.epoch, follows: self.follows, groups, questions })
+        (!questions.is_empty()).then_some(Self { topic, settings, follows: self.follows, groups, questions })
     }
 }
 
@@ -153,7 +151,7 @@ impl Caller {
         let mut command = library.call(Function::Groups, &keys);
         let count = if self.is_cluster { "SHARDNUMSUB" } else { "NUMSUB" };
         command.arg(&self.token).arg(self.now()).arg(&self.node).arg(self.publish()).arg(count).arg(u8::from(part.follows)).arg(batch);
-        command.arg(part.epoch).arg(settings(&part.settings)).arg(part.groups.len());
+        command.arg(self.next_epoch()).arg(settings(&part.settings)).arg(part.groups.len());
         for (group, known) in &part.groups {
             command.arg(group.as_str()).arg(group_settings(&known.settings)).arg(epoch(known.at.epoch)).arg(known.at.seq);
             command.arg(u8::from(known.is_attended)).arg(u8::from(known.is_in_doubt));

@@ -122,7 +122,7 @@ impl RedisStore {
             questions.push((at, question.clone()));
         }
         let log = &self.logs[topic];
-        GroupPart { topic: *topic, settings: log.settings.clone(), epoch: 0, follows: log.follows, groups, questions }
+        GroupPart { topic: *topic, settings: log.settings.clone(), follows: log.follows, groups, questions }
     }
 
     fn away() -> StoreError {

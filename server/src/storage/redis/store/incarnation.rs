@@ -15,7 +15,7 @@ impl Engine {
     /// server believes the answer, wherever it is sent.
     pub(super) async fn vouch(&self, link: &Link, key: &[u8], time: Duration) -> Result<(), LinkError> {
         let mut ask = Pipeline::new();
-        ask.add_command(self.library.mark(&format!("{}-{:x}", self.caller.node, self.next_epoch())));
+        ask.add_command(self.library.mark(&format!("{}-{:x}", self.caller.node, self.caller.next_epoch())));
         ask.cmd("INFO").arg("replication");
         let mut answers = link.query_together(&ask, key, time).await?.into_iter();
         let mark: String = read(answers.next())?;

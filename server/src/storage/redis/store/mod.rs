@@ -174,7 +174,7 @@ impl RedisStore {
     }
 
     fn look(&self, topic: &Topic, log: &Log) -> Look {
-        Look { topic: *topic, settings: log.settings.clone(), epoch: 0, messages_before: None }
+        Look { topic: *topic, settings: log.settings.clone(), messages_before: None }
     }
 
     fn ask(&mut self, job: Job) {
@@ -252,7 +252,6 @@ impl RedisStore {
         Part {
             topic: *topic,
             settings,
-            epoch: 0,
             follows: log.is_some_and(|log| log.follows),
             items: waiting.iter().map(|waiting| waiting.item.clone()).collect(),
         }

@@ -127,6 +127,8 @@ pub(super) struct Caller {
     pub(super) token: String,
     /// The clock that scripts go by, in tests.
     pub(super) now: Option<Arc<AtomicU64>>,
+    /// Names the next epoch that may begin.
+    pub(super) epochs: Arc<AtomicU64>,
     pub(super) is_cluster: bool,
 }
 
@@ -159,6 +161,12 @@ impl Caller {
         self.now.as_ref().map(|now| now.load(Relaxed).to_string()).unwrap_or_default()
     }
 
+    /// Names an epoch that begins because Redis has lost something, or nothing was there: an even one; the odd one behind it is for a deletion. Another one for
+    /// each try: what was begun by the one before may be lost by now, and its positions must not be given twice.
+    pub(super) fn next_epoch(&self) -> u64 {
+        self.epochs.fetch_add(2, Relaxed)
+    }
+
     pub(super) fn publish(&self) -> &'static str {
         if self.is_cluster { "SPUBLISH" } else { "PUBLISH" }
     }
@@ -171,7 +179,7 @@ impl Caller {
         command.arg(&self.token).arg(self.now()).arg(&self.node).arg(self.publish()).arg(count).arg(u8::from(waits));
         for part in parts {
             let latest = part.items.iter().map(|item| item.entry.timestamp.unix_ms()).max().unwrap_or_default();
-            command.arg(part.epoch).arg(settings(&part.settings)).arg(format!("{latest:013}")).arg(u8::from(part.follows));
+            command.arg(self.next_epoch()).arg(settings(&part.settings)).arg(format!("{latest:013}")).arg(u8::from(part.follows));
             command.arg(part.items.len()).arg(pack(part.items.iter().map(|item| &item.entry)));
             let fingerprints = || part.items.iter().map(|item| item.fingerprint);
             command.arg(fingerprints().flat_map(|fingerprint| fingerprint.key.to_be_bytes()).collect::<Vec<u8>>());
@@ -185,7 +193,7 @@ impl Caller {
         let mut command = library.call(Function::Heads, &keys.collect::<Vec<_>>());
         command.arg(&self.token).arg(self.now());
         for look in looks {
-            command.arg(look.epoch).arg(settings(&look.settings));
+            command.arg(self.next_epoch()).arg(settings(&look.settings));
             command.arg(look.messages_before.map(|messages| messages.min(NUMBER_MAX).to_string()).unwrap_or_default());
         }
         command
@@ -198,18 +206,17 @@ impl Caller {
             Some(Bound::Time(timestamp)) => format!("t{:013}", timestamp.unix_ms()),
         };
         let mut command = library.call(Function::Read, &self.keys(&look.topic));
-        command.arg(&self.token).arg(self.now()).arg(look.epoch).arg(settings(&look.settings)).arg(bound(range.since)).arg(bound(range.until));
+        command.arg(&self.token).arg(self.now()).arg(self.next_epoch()).arg(settings(&look.settings)).arg(bound(range.since)).arg(bound(range.until));
         command.arg(range.limit.min(NUMBER_MAX as usize)).arg(range.bytes_max.clamp(1, NUMBER_MAX as usize));
         command.arg(u8::from(range.direction == Direction::Backward));
         command
     }
 
-    /// `epoch` is what begins by it.
-    pub(super) fn delete(&self, library: &Library, topic: &Topic, by: ClientId, epoch: u64) -> Cmd {
+    pub(super) fn delete(&self, library: &Library, topic: &Topic, by: ClientId) -> Cmd {
         let mut keys = self.keys(topic);
         keys.extend([self.feed(topic), self.groups_key(topic)]);
         let mut command = library.call(Function::Delete, &keys);
-        command.arg(&self.node).arg(self.publish()).arg(by.to_string()).arg(&self.token).arg(epoch);
+        command.arg(&self.node).arg(self.publish()).arg(by.to_string()).arg(&self.token).arg(self.next_epoch() + 1);
         command
     }
 }
@@ -247,8 +254,6 @@ pub(super) struct Item {
 pub(super) struct Part {
     pub(super) topic: Topic,
     pub(super) settings: LogSettings,
-    /// What a new epoch would be called.
-    pub(super) epoch: u64,
     /// Whether this node is sure to follow the log's feed.
     pub(super) follows: bool,
     pub(super) items: Vec<Item>,
@@ -259,7 +264,6 @@ pub(super) struct Part {
 pub(super) struct Look {
     pub(super) topic: Topic,
     pub(super) settings: LogSettings,
-    pub(super) epoch: u64,
     /// The bound on messages before `settings` took its place.
     pub(super) messages_before: Option<u64>,
 }

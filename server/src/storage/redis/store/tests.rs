@@ -2,6 +2,7 @@
 
 mod outages;
 mod reads;
+mod tries;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::super::appends::Writer;
 use super::super::desk::{Counter, Job, News};
-use super::super::group_script::GroupPart;
 use super::{Confirmation, Engine, join_all};
 
 /// Questions of one shard that Redis is asked at once, besides the one that appends.
@@ -66,10 +65,7 @@ impl Engine {
             // Where it is not confirmed, what comes is for nobody.
             Job::Unfollow(_) => return None,
             Job::Append(parts) => News::Appended(self.append(writer, parts).await),
-            Job::Groups(parts) => {
-                let parts = parts.into_iter().map(|part| GroupPart { epoch: self.next_epoch(), ..part });
-                News::Groups(join_all(parts.map(|part| self.groups(part)).collect()).await)
-            }
+            Job::Groups(parts) => News::Groups(join_all(parts.into_iter().map(|part| self.groups(part)).collect()).await),
             Job::Read(ticket, look, range) => News::Read(ticket, look.topic, range, self.read(&look, &range).await),
             Job::Fill(look, range) => News::Filled(look.topic, self.read(&look, &range).await),
             Job::Heads(looks) => News::Heads(self.many_heads(&looks).await),
