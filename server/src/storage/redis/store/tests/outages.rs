@@ -5,6 +5,20 @@ use arqonbus_protocol::{GapReason, StorageState};
 use super::*;
 use crate::storage::redis::store::notice::Notice;
 
+/// So many messages were taken without Redis, which is back.
+fn back_with(count: usize) -> (Shard, Vec<String>) {
+    let mut shard = Shard::new();
+    shard.open(ends(2, 0, 0));
+    shard.hear(News::Down);
+    let texts: Vec<String> = (0..count).map(|n| format!("{n:04}")).collect();
+    for text in &texts {
+        shard.publish(text);
+    }
+    shard.hear(News::Up);
+    shard.hear(opened(ends(2, 0, 0)));
+    (shard, texts)
+}
+
 /// Redis was away, and has lost what it had acknowledged just before.
 #[test]
 fn what_was_acknowledged_before_an_outage_is_put_back_in_front_of_what_was_taken_meanwhile() {
@@ -29,15 +43,7 @@ fn what_was_acknowledged_before_an_outage_is_put_back_in_front_of_what_was_taken
 /// As many as need several batches, of which the first meets the next outage.
 #[test]
 fn what_could_not_be_put_back_keeps_its_order() {
-    let mut shard = Shard::new();
-    shard.open(ends(2, 0, 0));
-    shard.hear(News::Down);
-    let texts: Vec<String> = (0..1_200).map(|n| format!("{n:04}")).collect();
-    for text in &texts {
-        shard.publish(text);
-    }
-    shard.hear(News::Up);
-    shard.hear(opened(ends(2, 0, 0)));
+    let (mut shard, texts) = back_with(1_200);
     assert_eq!(shard.batch().expect("a batch").len(), 512);
     shard.hear(News::Appended(vec![Err(away())]));
     shard.hear(News::Up);
@@ -53,15 +59,7 @@ fn what_could_not_be_put_back_keeps_its_order() {
 /// The outage begins between two batches.
 #[test]
 fn what_waits_to_be_put_back_keeps_its_order_too() {
-    let mut shard = Shard::new();
-    shard.open(ends(2, 0, 0));
-    shard.hear(News::Down);
-    let texts: Vec<String> = (0..1_200).map(|n| format!("{n:04}")).collect();
-    for text in &texts {
-        shard.publish(text);
-    }
-    shard.hear(News::Up);
-    shard.hear(opened(ends(2, 0, 0)));
+    let (mut shard, texts) = back_with(1_200);
     shard.batch();
     shard.hear(News::Down);
     shard.hear(written(2, 0, 1..=512));
@@ -94,15 +92,7 @@ fn a_log_that_redis_takes_nothing_of_is_restored_without_what_it_refuses() {
 /// A second loss, while the first is being mended.
 #[test]
 fn what_was_put_back_is_put_back_again_when_it_is_lost_again() {
-    let mut shard = Shard::new();
-    shard.open(ends(2, 0, 0));
-    shard.hear(News::Down);
-    let texts: Vec<String> = (0..600).map(|n| format!("{n:04}")).collect();
-    for text in &texts {
-        shard.publish(text);
-    }
-    shard.hear(News::Up);
-    shard.hear(opened(ends(2, 0, 0)));
+    let (mut shard, texts) = back_with(600);
     assert_eq!(shard.batch().expect("a batch").len(), 512);
     shard.hear(written(2, 0, 1..=512));
     assert_eq!(shard.batch().expect("a batch").len(), 88);
