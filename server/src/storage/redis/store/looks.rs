@@ -7,7 +7,7 @@ use arqonbus_protocol::Topic;
 use super::catalogue::ENTER_AGAIN_MS;
 use super::desk::Job;
 use super::log::Place;
-use super::script::Ends;
+use super::script::{Ends, Look};
 use super::{Looking, RedisStore};
 use crate::clock::Moment;
 use crate::storage::Told;
@@ -24,7 +24,7 @@ impl RedisStore {
         for topic in self.groups.topics() {
             self.tell_work(topic, None);
         }
-        let looks: Vec<_> = self.logs.iter().filter(|(_, log)| log.place == Place::Redis).map(|(topic, log)| self.look(topic, log)).collect();
+        let looks = self.looks();
         if looks.is_empty() || self.keeps_holes() {
             return;
         }
@@ -55,10 +55,14 @@ impl RedisStore {
     /// Enters all logs into the catalogue again: Redis may be another one, and what stands there has its time.
     pub(super) fn enter_all(&mut self, now: Moment) {
         self.enter_due = now.plus_ms(ENTER_AGAIN_MS);
-        let looks: Vec<_> = self.logs.iter().filter(|(_, log)| log.place == Place::Redis).map(|(topic, log)| self.look(topic, log)).collect();
+        let looks = self.looks();
         if !looks.is_empty() && !self.is_down {
             self.ask(Job::Enter(looks));
         }
+    }
+
+    fn looks(&self) -> Vec<Look> {
+        self.logs.iter().filter(|(_, log)| log.place == Place::Redis).map(|(topic, log)| self.look(topic, log)).collect()
     }
 
     /// Lets acks say what they survive, where Redis was configured anew.
